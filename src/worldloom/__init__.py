@@ -1,0 +1,1 @@
+"""worldloom turns recordings into worlds you can enter, train in, and trust."""

@@ -1,0 +1,61 @@
+"""One seed in, named streams out. Nothing here touches a global generator."""
+
+import hashlib
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+
+
+def stream(seed: int, name: str, index: int = 0) -> int:
+    """A 63-bit seed for the stream `name`, independent of every other name and index."""
+    digest = hashlib.blake2b(f"{seed}/{name}/{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def rng(seed: int, name: str, index: int = 0) -> np.random.Generator:
+    """A numpy generator for the stream `name`."""
+    return np.random.default_rng(stream(seed, name, index))
+
+
+def generator(seed: int, name: str, index: int = 0, device: str = "cpu") -> torch.Generator:
+    """A torch generator for the stream `name`."""
+    return torch.Generator(device).manual_seed(stream(seed, name, index))
+
+
+def _mix(x: Tensor) -> Tensor:
+    """A 32-bit integer hash (the finalizer of MurmurHash3), in int64 arithmetic."""
+    x = ((x ^ (x >> 16)) * 0x85EBCA6B) & _MASK
+    x = ((x ^ (x >> 13)) * 0xC2B2AE35) & _MASK
+    return x ^ (x >> 16)
+
+
+def noise(seeds: Tensor, frames: Tensor, use: int, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal noise as a pure function of (seed, frame, use).
+
+    Counter-based: there is no generator state to save, so branches share their
+    noise and a rewound step repeats it. Rows do not depend on their neighbours.
+
+    Args:
+      seeds: `[B]` int64.
+      frames: `[B]` int64 frame number of each row.
+      use: a small integer that tells apart what the noise is for.
+      shape: of one row's noise.
+
+    Returns:
+      `[B, *shape]` float32, by the Box-Muller transform.
+    """
+    size = math.prod(shape)
+    half = (size + 1) // 2
+    low = _mix((seeds & _MASK) ^ 0x9E3779B9)
+    key = _mix(low ^ _mix((seeds >> 32) & _MASK) ^ _mix(frames + 0x51ED27 * (use + 1)))
+    count = torch.arange(2 * half, device=seeds.device)
+    bits = _mix(_mix(key[:, None] ^ _mix(count * 0x27D4EB2F & _MASK)) + count & _MASK)
+    u = (bits.to(torch.float64) + 0.5) / 2**32
+    radius = torch.sqrt(-2.0 * torch.log(u[:, :half]))
+    angle = (2.0 * math.pi) * u[:, half:]
+    normal = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], 1)
+    return normal[:, :size].to(torch.float32).reshape(len(seeds), *shape)
