@@ -1,0 +1,123 @@
+"""How Hop looks, at 64 and at 32 pixels: plates, sprites, and the colours a reader needs.
+
+The small picture is drawn from its own sprites at half the positions; nothing
+is blurred. Sprites are saturated and bright, levels muted and darker, so that
+a thing is told from its background by colour alone.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from worldloom.envs.hop_level import GRID, PLANK, SOLID, Dice, Level, make_level
+
+PLAYER, ENEMY, COIN = (255, 56, 40), (200, 60, 255), (255, 220, 0)
+COLOURS = {
+    "r": PLAYER,
+    "s": (255, 196, 150),
+    "k": (20, 16, 24),
+    "w": (255, 255, 255),
+    "m": ENEMY,
+    "y": COIN,
+}
+
+# Right-facing; two steps of a walk for the player.
+PLAYER_ART = {
+    64: (
+        (".rrrr.", "rrrrrr", "sskssk", "ssssss", "rrrrrr", "rrrrrr", "rrrrrr", "k....k"),
+        (".rrrr.", "rrrrrr", "sskssk", "ssssss", "rrrrrr", "rrrrrr", "rrrrrr", ".k..k."),
+    ),
+    32: (("rrr", "ssk", "rrr", "k.k"), ("rrr", "ssk", "rrr", ".k.")),
+}
+ENEMY_ART = {
+    64: ("..mmmm..", ".mmmmmm.", "mmmwkmwk", "mmmmmmmm", "mmmmmmmm", "m.m..m.m"),
+    32: ("mmm.", "mmwk", "m.m."),
+}
+COIN_ART = {64: (".yy.", "ywyy", "yyyy", ".yy."), 32: ("yy", "yy")}
+
+Sprite = tuple[np.ndarray, np.ndarray]  # colours [h, w, 3] uint8, mask [h, w, 1] bool
+
+
+def _sprite(art: tuple[str, ...]) -> Sprite:
+    mask = np.array([[c != "." for c in row] for row in art])
+    colours = np.array([[COLOURS.get(c, (0, 0, 0)) for c in row] for row in art], np.uint8)
+    return colours, mask[..., None]
+
+
+@lru_cache(maxsize=2)
+def sprites(size: int) -> dict[str, list[Sprite]]:
+    """Sprites at a size: `player` [step + 2 * facing left], `enemy` [facing left], `coin`."""
+    flip = lambda art: tuple(row[::-1] for row in art)  # noqa: E731
+    right, left = PLAYER_ART[size], [flip(art) for art in PLAYER_ART[size]]
+    return {
+        "player": [_sprite(art) for art in (*right, *left)],
+        "enemy": [_sprite(ENEMY_ART[size]), _sprite(flip(ENEMY_ART[size]))],
+        "coin": [_sprite(COIN_ART[size])],
+    }
+
+
+def blit(frame: np.ndarray, sprite: Sprite, x: int, y: int) -> None:
+    """Draws a sprite into `frame` `[H, W, 3]` with its corner at (x, y), inside the picture."""
+    colours, mask = sprite
+    height, width = mask.shape[:2]
+    np.copyto(frame[y : y + height, x : x + width], colours, where=mask)
+
+
+# Sky and ground of each theme, dark and of low saturation.
+THEMES = (
+    ((58, 74, 96), (70, 82, 62), (96, 112, 74)),
+    ((78, 66, 92), (84, 66, 60), (118, 92, 76)),
+    ((52, 82, 84), (66, 70, 78), (94, 104, 108)),
+    ((92, 80, 74), (72, 62, 74), (104, 90, 104)),
+    ((48, 56, 84), (60, 74, 76), (80, 106, 100)),
+    ((70, 84, 70), (82, 72, 58), (116, 100, 74)),
+)
+
+
+@lru_cache(maxsize=256)
+def plate(seed: int, size: int) -> np.ndarray:
+    """The level's picture `[size, size, 3]` uint8, read-only, without anything that moves."""
+    level, dice = make_level(seed), Dice(seed ^ 0xD1CE)
+    sky, earth, grass = (np.array(c, np.int16) for c in THEMES[dice.roll(len(THEMES))])
+    tint = np.array([dice.between(-8, 8) for _ in range(3)], np.int16)
+    picture = np.empty((size, size, 3), np.int16)
+    bands = 8
+    for band in range(bands):  # the sky grows lighter towards the ground
+        rows = slice(band * size // bands, (band + 1) * size // bands)
+        picture[rows] = sky + tint + 3 * band - 10
+    _draw_hills(picture, sky + tint - 8, dice)
+    _draw_tiles(picture, level, (earth + tint, grass + tint), dice)
+    result = picture.clip(0, 255).astype(np.uint8)
+    result.setflags(write=False)
+    return result
+
+
+def _draw_hills(picture: np.ndarray, colour: np.ndarray, dice: Dice) -> None:
+    """Two round hills on the horizon."""
+    size = len(picture)
+    y, x = np.mgrid[0:size, 0:size] * (64 / size)
+    for _ in range(2):
+        centre, radius = dice.between(4, 60), dice.between(14, 26)
+        inside = (x - centre) ** 2 + ((y - 58) * 1.3) ** 2 < radius**2
+        picture[inside] = colour
+
+
+def _draw_tiles(
+    picture: np.ndarray, level: Level, colours: tuple[np.ndarray, np.ndarray], dice: Dice
+) -> None:
+    """Earth with a lit edge and a few stones; planks are half a tile thick."""
+    side = len(picture) // GRID
+    earth, grass = colours
+    for row, column in np.argwhere(level.tiles):
+        tile = picture[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        stones = [(dice.between(2, 7), dice.roll(7)) for _ in range(2)]
+        if level.tiles[row, column] == PLANK:
+            tile[: side // 2] = grass - 14
+            tile[: side // 4] = grass + 6
+            tile[side // 4 : side // 2, -1] = grass - 34
+            continue
+        tile[:] = earth
+        for y, x in stones:
+            tile[y * side // 8, x * side // 8 : (x + 2) * side // 8] = earth - 14
+        if level.tiles[row - 1, column] != SOLID:
+            tile[: side // 4] = grass
