@@ -1,0 +1,128 @@
+"""The command line: finds the verb, runs it, and turns mistakes into one sentence.
+
+A verb is a plain typed function in `worldloom.verbs`: what has no default is
+an argument, what has one is an option. This module knows where the verbs are
+and nothing of what they do, so that `worldloom --help` imports next to nothing.
+"""
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from worldloom.errors import WorldloomError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Where a verb lives (`module:function` in `worldloom.verbs`) and what it is for."""
+
+    where: str
+    summary: str
+
+    def function(self) -> Callable[..., None]:
+        module, name = self.where.split(":")
+        return getattr(importlib.import_module(f"worldloom.verbs.{module}"), name)
+
+
+FIRST = {
+    "quickstart": Verb("start:quickstart", "Runs the whole loop once, small, in minutes."),
+    "play": Verb("world:play", "Opens a page in which a person enters a world."),
+    "eval": Verb("world:evaluate", "Scores a world on held-out episodes of a store."),
+}
+OTHERS = {
+    "record": Verb("store:record", "Records episodes of an environment into a store."),
+    "data": Verb("store:data", "Shows what a store holds."),
+    "check": Verb("store:check", "Looks for damaged files in a store, and repairs it."),
+    "train tokenizer": Verb("train:tokenizer", "Trains the tokenizer: frames to latents and back."),
+    "train dynamics": Verb("train:dynamics", "Trains the dynamics: what happens next."),
+    "train": Verb("train:resume", "Continues a training run exactly where it stopped."),
+    "ls": Verb("ls:ls", "Lists runs, stores, environments or sizes."),
+}
+VERBS = FIRST | OTHERS
+
+HINTS = {
+    errno.ENOSPC: "free some space and run the same command again: what was written is whole",
+    errno.EDQUOT: "free some of your quota and run the same command again",
+    errno.EACCES: "choose a place that you may write",
+    errno.EROFS: "choose a place that you may write",
+    errno.EADDRINUSE: "choose another port with --port",
+}
+
+
+def help_text(verbs: dict[str, Verb]) -> str:
+    """One line for each verb."""
+    return "\n".join(f"  {name:<16} {verb.summary}" for name, verb in verbs.items())
+
+
+def overview() -> str:
+    """What `worldloom --help` prints."""
+    return (
+        "usage: worldloom VERB ...\n\n"
+        "Turns recordings into worlds you can enter, train in, and trust.\n\n"
+        f"first:\n{help_text(FIRST)}\n\nthen:\n{help_text(OTHERS)}\n\n"
+        "`worldloom VERB --help` explains a verb; `worldloom --version` tells the version."
+    )
+
+
+def find(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Splits the command line into a verb of one or two words, and the rest."""
+    for words in (2, 1):
+        name = " ".join(arguments[:words])
+        if name in VERBS and len(arguments) >= words:
+            return name, list(arguments[words:])
+    raise WorldloomError(
+        f"there is no verb `{arguments[0]}`",
+        f"one of: {', '.join(VERBS)}",
+        code=2,
+    )
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Runs one command line; mistakes leave as exceptions."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+    elif arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"worldloom {version('worldloom')}")
+    else:
+        name, rest = find(arguments)
+        from worldloom.verbs.parse import parse
+
+        parse(VERBS[name].function(), name, rest)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point; returns the exit status.
+
+    0 done, 1 a mistake explained in two lines, 2 wrong usage, 130 stopped by
+    Ctrl-C, 141 nobody reads the output any more.
+    """
+    try:
+        run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except WorldloomError as error:
+        return _say(error)
+    except KeyboardInterrupt as stop:
+        print(f"stopped: {stop or 'everything finished so far is kept'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno not in HINTS:
+            raise
+        where = f": `{error.filename}`" if error.filename else ""
+        words = (error.strerror or str(error)).lower()
+        return _say(WorldloomError(f"{words}{where}", HINTS[error.errno]))
+    return 0
+
+
+def _say(error: WorldloomError) -> int:
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return error.code

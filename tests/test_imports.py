@@ -1,0 +1,102 @@
+"""Who may import whom, that importing does nothing, and that it is quick."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "src" / "worldloom"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Who may import whom: a part, and the parts it may know beside itself.
+BASE = {"errors", "seeding", "actions"}
+MAY = {
+    "errors": set(),
+    "seeding": set(),
+    "actions": {"errors"},
+    "data": BASE | {"data", "world"},
+    "envs": BASE | {"envs", "data", "world"},
+    "world": BASE | {"data"},
+    "models": BASE | {"models", "data", "world"},
+    "train": BASE | {"train", "models", "data", "envs", "world", "configs", "hub"},
+    "play": BASE | {"play", "world", "data", "envs"},
+    "evaluate": BASE | {"evaluate", "world", "data", "envs"},
+    "agents": BASE | {"agents", "world", "data", "envs"},
+    "check": BASE | {"world", "data", "envs"},
+    "configs": BASE | {"models", "train"},
+    "hub": BASE | {"models", "world", "data", "envs", "configs", "agents"},
+}
+# `models` may know of `data` only the nouns, not the files.
+ONLY = {("models", "data"): {"worldloom.data.types"}}
+
+
+def part(path: Path) -> str:
+    """The part of the house that a file belongs to: `data`, `world`, …"""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Every `worldloom…` module that a file imports, at any depth."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "write whole module names"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "worldloom"}
+
+
+def offences(own: str, names: set[str]) -> list[str]:
+    """The imports among `names` that the part `own` may not have."""
+    bad = []
+    for name in sorted(names):
+        other = [*name.split("."), ""][1]
+        allowed = ONLY.get((own, other))
+        if own in MAY and other and other != own and other not in MAY[own]:
+            bad.append(name)
+        elif allowed and not any(name.startswith(f"{module}.") for module in allowed):
+            bad.append(name)
+        elif other == "cli" and own != "__main__":
+            bad.append(name)
+    return bad
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_part_may_know(path: Path) -> None:
+    assert offences(part(path), imports(ast.parse(path.read_text()))) == []
+
+
+def test_the_rule_can_fail() -> None:
+    assert offences("data", {"worldloom.models.blocks.Block"}) == ["worldloom.models.blocks.Block"]
+    assert offences("models", {"worldloom.data.store.Store"}) == ["worldloom.data.store.Store"]
+    assert offences("models", {"worldloom.data.types.Clip"}) == []
+    assert offences("verbs", {"worldloom.cli.main"}) == ["worldloom.cli.main"]
+
+
+def test_every_part_has_a_rule() -> None:
+    free = {"__init__", "__main__", "cli", "verbs", "progress", "quickstart"}
+    assert {part(path) for path in FILES} - free <= set(MAY)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_importing_does_nothing(path: Path) -> None:
+    """No bare call stands at the top of a module, except registering the games."""
+    calls = [
+        ast.unparse(node)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ]
+    assert calls == (["register()"] if path == PACKAGE / "envs" / "__init__.py" else [])
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["worldloom", "worldloom.cli", "worldloom.envs", "worldloom.data.types"],
+)
+def test_importing_needs_no_torch(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('torch', 'tyro') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
