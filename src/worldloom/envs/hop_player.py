@@ -81,7 +81,7 @@ class Collector:
         push = ahead if abs(ahead) > 1 else 0.0
         if not info["on_ground"]:
             return _press(_flee(info) or push, False)
-        return _press(push, jump or _must_jump(info, push))
+        return _press(push, (jump and not _overhead(info)) or _must_jump(info, push))
 
 
 def _nearest_coin(info: Info) -> int | None:
@@ -120,7 +120,10 @@ def _way(info: Info, coin: int) -> tuple[float, bool]:
     if coin_row >= row:  # below: leave by the edge nearer to the coin
         left, right = here[1] * 8 - 6, here[2] * 8 + 14
         sides = [side for side in (left, right) if 0 < side < 64] or [coin_x]
-        return min(sides, key=lambda side: abs(side - coin_x) + 0.5 * abs(side - x)), False
+        cost = lambda side: (  # noqa: E731
+            abs(side - coin_x) + 0.5 * abs(side - x) + 40 * _blocked(info, coin_row, side, coin_x)
+        )
+        return min(sides, key=cost), False
     if row - coin_row <= 3:  # in reach of a jump, or of a walk
         return coin_x, coin_row < row - 1 and abs(coin_x - x) < 10
     higher = [r for r in runs if row - 2 <= r[0] < row and r[0] - coin_row >= 1]
@@ -128,6 +131,12 @@ def _way(info: Info, coin: int) -> tuple[float, bool]:
     goal = min(planks, key=lambda r: _distance(r, coin_x) + 0.2 * _distance(r, x))
     inside = min(max(x, goal[1] * 8 + 4), goal[2] * 8 + 4)
     return inside, abs(inside - x) < 5
+
+
+def _blocked(info: Info, row: int, a: float, b: float) -> bool:
+    """Whether a solid tile stands between two places of a row."""
+    low, high = sorted((int(a) // 8, int(b) // 8))
+    return bool((info["tiles"][row, low : high + 1] == 1).any())
 
 
 def _must_jump(info: Info, push: float) -> bool:
@@ -140,6 +149,13 @@ def _must_jump(info: Info, push: float) -> bool:
     near = abs(gap) < 17 and abs(float(info["enemy_y"]) - y) < 10
     closing = gap * push > 0 or gap * info["enemy_direction"] < 0
     return bool(info["enemy_alive"] and near and closing)
+
+
+def _overhead(info: Info) -> bool:
+    """Whether a jump from here would meet the enemy on a plank above."""
+    gap = abs(float(info["enemy_x"]) - float(info["player_x"]))
+    above = float(info["player_y"]) - float(info["enemy_y"])
+    return bool(info["enemy_alive"] and gap < 24 and 8 < above < 24)
 
 
 def _flee(info: Info) -> float:
