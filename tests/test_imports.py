@@ -51,17 +51,19 @@ def imports(tree: ast.AST) -> set[str]:
 
 def offences(own: str, names: set[str]) -> list[str]:
     """The imports among `names` that the part `own` may not have."""
-    bad = []
-    for name in sorted(names):
-        other = [*name.split("."), ""][1]
-        allowed = ONLY.get((own, other))
-        if own in MAY and other and other != own and other not in MAY[own]:
-            bad.append(name)
-        elif allowed and not any(name.startswith(f"{module}.") for module in allowed):
-            bad.append(name)
-        elif other == "cli" and own != "__main__":
-            bad.append(name)
-    return bad
+    return [name for name in sorted(names) if _forbidden(own, name)]
+
+
+def _forbidden(own: str, name: str) -> bool:
+    other = [*name.split("."), ""][1]
+    if other in ("", own):
+        return False
+    if other == "cli":
+        return own != "__main__"
+    if own in MAY and other not in MAY[own]:
+        return True
+    modules = ONLY.get((own, other), {""})
+    return not any(f"{name}.".startswith(f"{module}.") or not module for module in modules)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

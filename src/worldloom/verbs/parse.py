@@ -1,6 +1,8 @@
-"""From a plain function to a command: names, types and the docstring say it all."""
+"""From a plain function to a command: names, types and the docstring say it all.
 
-import functools
+Parameters before the `*` are arguments, those after it are options.
+"""
+
 import inspect
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -9,48 +11,41 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import tyro
 
-CONFIG = (tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff)
-
 
 def parse(function: Callable[..., None], name: str, arguments: Sequence[str]) -> None:
     """Reads `arguments` by the signature of `function`, and calls it."""
-    tyro.cli(
-        named(function),
-        prog=f"worldloom {name}",
-        args=list(arguments),
-        config=CONFIG,
-    )
+    command = with_words(function)
+    config = (tyro.conf.FlagCreatePairsOff,)
+    tyro.cli(command, prog=f"worldloom {name}", args=list(arguments), config=config)
 
 
-def named(function: Callable[..., None]) -> Callable[..., None]:
-    """The same function with its arguments named in the help (`STORE`, not `STR`)."""
+def with_words(function: Callable[..., None]) -> Callable[..., None]:
+    """The same function, with types that tell the parser what is an argument and its name."""
 
-    @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> None:
         function(*args, **kwargs)
 
-    parameters = []
-    for parameter in inspect.signature(function).parameters.values():
-        metavar = _metavar(parameter)
-        kind = parameter.annotation
-        if metavar:
-            kind = Annotated[kind, tyro.conf.arg(metavar=metavar)]
-        parameters.append(parameter.replace(annotation=kind))
+    parameters = [_worded(p) for p in inspect.signature(function).parameters.values()]
+    call.__doc__ = function.__doc__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {p.name: p.annotation for p in parameters}
-    del call.__wrapped__  # type: ignore[attr-defined]
     return call
 
 
-def _metavar(parameter: inspect.Parameter) -> str | None:
-    """The word for a value in the help; None where the type already says it."""
-    kinds = get_args(parameter.annotation)
-    if get_origin(parameter.annotation) in (Union, types.UnionType) and type(None) in kinds:
-        return next(kind for kind in kinds if kind is not type(None)).__name__.upper()
-    plain = parameter.annotation in (str, int, float)
-    if parameter.default is inspect.Parameter.empty and plain:
-        return parameter.name.upper()
-    return None
+def _worded(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A parameter whose type carries its word in the help: `STORE`, not `STR`."""
+    kind, kinds = parameter.annotation, get_args(parameter.annotation)
+    argument = parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    word = None
+    if get_origin(kind) in (Union, types.UnionType) and type(None) in kinds:
+        word = next(k for k in kinds if k is not type(None)).__name__.upper()
+    elif kind is str:
+        word = parameter.name.upper()
+    if word:
+        kind = Annotated[kind, tyro.conf.arg(metavar=word)]
+    if argument:
+        kind = tyro.conf.Positional[kind]
+    return parameter.replace(annotation=kind)
 
 
 @contextmanager

@@ -1,0 +1,93 @@
+"""One line every few seconds: where a job of several stages is, and how long it will take."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+
+def clock_text(seconds: float) -> str:
+    """Minutes and seconds, for example `3:07`."""
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+class Progress:
+    """Follows stages that are done in order, and prints at most one line in `every` seconds.
+
+    The time left is what the running stage still needs at its own measured
+    speed, and the expected seconds of the later stages times how much slower
+    or faster this machine has been so far.
+
+    Args:
+      stages: name to the seconds that it is expected to take, in order.
+      every: seconds between two lines.
+      out: where the lines go; standard error if None.
+      clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, float],
+        *,
+        every: float = 5.0,
+        out: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stages = dict(stages)
+        self.every = every
+        self.out = sys.stderr if out is None else out
+        self.clock = clock
+        self._done: list[str] = []
+        self._now = ""
+        self._began = self._printed = clock()
+        self._spent = self._expected = 0.0
+
+    def begin(self, stage: str, text: str = "") -> None:
+        """The stage `stage` starts; the one before it is finished."""
+        self._finish()
+        self._now, self._began = stage, self.clock()
+        self._line(0.0, text)
+
+    def skip(self, stage: str, text: str = "kept from before") -> None:
+        """The stage `stage` was done by an earlier run."""
+        self._finish()
+        self._done.append(stage)
+        self._write(f"{stage}: {text}")
+
+    def update(self, fraction: float, text: str = "") -> None:
+        """The running stage is `fraction` done; prints where a line is due."""
+        if self.clock() - self._printed >= self.every:
+            self._line(fraction, text)
+
+    def say(self, text: str) -> None:
+        """A line now, without a forecast."""
+        self._write(text)
+
+    def left(self, fraction: float) -> float:
+        """Seconds that everything still needs, with the running stage `fraction` done."""
+        spent = self.clock() - self._began
+        expected = self.stages.get(self._now, 0.0)
+        total = self._expected + fraction * expected
+        speed = (self._spent + spent) / total if total > 0 else 1.0
+        later = [v for k, v in self.stages.items() if k not in self._done and k != self._now]
+        own = spent / fraction if fraction >= 0.02 else expected * speed
+        return max(0.0, own - spent) + speed * sum(later)
+
+    def _finish(self) -> None:
+        if self._now:
+            self._spent += self.clock() - self._began
+            self._expected += self.stages.get(self._now, 0.0)
+            self._done.append(self._now)
+            self._now = ""
+
+    def _line(self, fraction: float, text: str) -> None:
+        whole = sum(self.stages.values()) or 1.0
+        passed = sum(self.stages.get(stage, 0.0) for stage in self._done)
+        share = (passed + fraction * self.stages.get(self._now, 0.0)) / whole
+        words = f"{self._now}: {text}" if text else self._now
+        self._write(f"[{share:4.0%}] {words}, about {clock_text(self.left(fraction))} left")
+
+    def _write(self, text: str) -> None:
+        self._printed = self.clock()
+        print(text, file=self.out, flush=True)

@@ -1,0 +1,55 @@
+"""The forecast is arithmetic; a clock of our own shows it."""
+
+import io
+
+import pytest
+
+from worldloom.progress import Progress, clock_text
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_clock_text() -> None:
+    assert [clock_text(s) for s in (0, 9.6, 187, 3600)] == ["0:00", "0:10", "3:07", "60:00"]
+
+
+def test_later_stages_are_forecast_at_the_measured_speed(clock: Clock) -> None:
+    progress = Progress({"a": 10, "b": 20, "c": 30}, out=io.StringIO(), clock=clock)
+    progress.begin("a")
+    assert progress.left(0.0) == pytest.approx(60)
+    clock.now = 20  # twice as slow as expected
+    progress.begin("b")
+    assert progress.left(0.0) == pytest.approx(2 * 50)
+    clock.now = 30  # half of b in 10 seconds: 10 more, c at (20 + 10) / (10 + 10)
+    assert progress.left(0.5) == pytest.approx(10 + 1.5 * 30)
+
+
+def test_kept_stages_cost_nothing(clock: Clock) -> None:
+    progress = Progress({"a": 10, "b": 20}, out=io.StringIO(), clock=clock)
+    progress.skip("a")
+    progress.begin("b")
+    assert progress.left(0.0) == pytest.approx(20)
+
+
+def test_a_line_is_printed_only_when_due(clock: Clock) -> None:
+    out = io.StringIO()
+    progress = Progress({"a": 10, "b": 30}, every=5, out=out, clock=clock)
+    progress.begin("a", "starting")
+    for second in range(1, 10):
+        clock.now = second
+        progress.update(second / 10, f"{second} of 10")
+    assert out.getvalue().splitlines() == [
+        "[  0%] a: starting, about 0:40 left",
+        "[ 12%] a: 5 of 10, about 0:35 left",
+    ]
