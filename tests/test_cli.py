@@ -170,5 +170,5 @@ def test_a_plain_function_becomes_a_command(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         parse(verb, "verb", ["--help"])
     shown = capsys.readouterr().out
-    assert shown.startswith("usage: worldloom verb [-h] [OPTIONS] ENV STORE")
+    assert shown.startswith("usage: worldloom verb [-h] ENV STORE ")
     assert "--seed INT" in shown

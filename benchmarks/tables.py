@@ -1,0 +1,79 @@
+"""Puts the figures of `benchmarks/results/` into the README, between its markers.
+
+    <!-- results: quickstart -->
+    <!-- /results -->
+
+`python benchmarks/tables.py` rewrites the text between them; `render` is what
+the test compares with. A file that is not there yet is said to be missing.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+BLOCK = re.compile(r"(<!-- results: ([\w ,-]+) -->\n).*?(<!-- /results -->)", re.S)
+
+# A figure's name in words. A figure that is not here is shown under its own name.
+WORDS = {
+    "wall_seconds": "`make demo` after install, to a playable world",
+    "peak_memory_gb": "peak memory",
+    "foreground_gain_db_h1_16": "foreground PSNR gain over the better of persistence and "
+    "background only, mean of horizons 1 to 16",
+    "headroom_share_h8": "headroom share at horizon 8",
+    "fps_p50": "the page: frames a second, median",
+    "input_to_frame_p95_ms": "the page: input to frame, 95th percentile",
+    "clips_ratio_stable_worldmodel": "random 16-frame clips a second, against `stable-worldmodel`",
+    "train_ratio_nicklashansen": "dynamics training step, against `nicklashansen/dreamer4`",
+    "train_ratio_pypi_dreamer4": "dynamics training step, against PyPI `dreamer4`",
+    "generate_ratio_nicklashansen": "one generated frame, against `nicklashansen/dreamer4`",
+    "generate_ratio_pypi_dreamer4": "one generated frame, against PyPI `dreamer4`",
+    "matmul_share_train": "training step, share of the machine's own matrix-multiply rate",
+    "record_speed_share": "recorder, share of the environment's own speed",
+}
+
+
+def number(value: float | None) -> str:
+    """Three significant digits."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def row(name: str, figure: dict[str, Any]) -> str:
+    """One figure as a line of a table."""
+    unit = {"1": "", "x": "×"}.get(figure["unit"], f" {figure['unit']}")
+    interval = f"{number(figure['low'])} to {number(figure['high'])}"
+    interval = interval if figure["low"] is not None else ""
+    words = WORDS.get(name, f"`{name}`")
+    return f"| {words} | {number(figure['value'])}{unit} | {interval} | {figure['n']} |"
+
+
+def table(name: str) -> str:
+    """One results file as a table, and how it was made."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return f"`{name}` has not been measured yet.\n"
+    content = json.loads(path.read_text())
+    lines = ["| what | value | 95% interval | n |", "|---|---|---|---|"]
+    lines += [row(key, figure) for key, figure in content["figures"].items()]
+    seeds = f"seeds {', '.join(map(str, content['seeds']))}; " if content["seeds"] else ""
+    made = f"`{content['command']}`; {seeds}{content['machine']}; commit {content['commit']}"
+    return "\n".join([*lines, "", f"<sub>{made}, {content['date']}</sub>", ""])
+
+
+def render(text: str) -> str:
+    """The same text with every block of results made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        names = [name.strip() for name in match[2].split(",")]
+        return match[1] + "\n".join(table(name) for name in names) + match[3]
+
+    return BLOCK.sub(fill, text)
+
+
+if __name__ == "__main__":
+    README.write_text(render(README.read_text()))

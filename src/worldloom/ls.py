@@ -1,0 +1,124 @@
+"""What is here: runs, stores, environments and sizes, as tables of text.
+
+Reads the small files that runs and stores explain themselves with; loads no
+weights and no frames.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from worldloom.data.store import EpisodeRow, Store
+from worldloom.errors import WorldloomError
+
+ENVIRONMENTS = (
+    ("worldloom/Hop-v0", "built in", "", "our own platform game"),
+    ("ALE/Breakout-v5, ALE/Pong-v5, …", "atari", "ale_py", "the Atari games of ale-py"),
+    ("CrafterReward-v1", "crafter", "crafter", "Crafter"),
+    ("MiniGrid-Empty-8x8-v0, …", "minigrid", "minigrid", "the grid worlds of minigrid"),
+)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned columns, the first row being the heading."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def size_text(count: int) -> str:
+    """Bytes in a unit that a person reads."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def find(root: str, name: str, depth: int = 3) -> Iterator[Path]:
+    """Folders at most `depth` levels below `root` that hold a file `name`, in order.
+
+    Hidden folders are not entered, nor those that hold the file.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise WorldloomError(f"`{root}` is not a folder", "give an existing folder with --root")
+    if (folder / name).is_file():
+        yield folder
+    elif depth > 0:
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.name.startswith("."):
+                yield from find(str(child), name, depth - 1)
+
+
+def stores(root: str) -> str:
+    """The stores below a folder, one line each."""
+    rows = [("store", "episodes", "frames", "held out", "size", "from")]
+    for path in find(root, "info.json"):
+        try:
+            store = Store.open(path)
+        except WorldloomError as error:
+            rows.append((str(path), "", "", "", "", f"broken: {error.message}"))
+            continue
+        frames = sum(row.length for row in store.episodes)
+        heldout = len(store.split("heldout"))
+        size = sum(size for row in store.episodes for size, _ in row.files.values())
+        made = (f"{len(store)}", f"{frames:,}", f"{heldout}", size_text(size))
+        rows.append((str(path), *made, store.info.env or "–"))
+    hint = "no stores here; `worldloom record worldloom/Hop-v0 stores/hop` makes one"
+    return columns(rows) if len(rows) > 1 else hint
+
+
+def envs(root: str = "") -> str:
+    """The environments that this project is tested with, and how to install them."""
+    rows = [("environment", "installed", "what")]
+    for name, extra, module, what in ENVIRONMENTS:
+        there = not module or find_spec(module) is not None
+        state = "yes" if there else f"pip install 'worldloom[{extra}]'"
+        rows.append((name, state, what))
+    rows.append(("any other gymnasium id", "", "pixels from the observation or from render()"))
+    return columns(rows)
+
+
+def describe_store(store: Store) -> str:
+    """A store in a few lines: what it is, and each split in numbers."""
+    info = store.info
+    cameras = ", ".join(f"{name} {w}x{h}" for name, (h, w) in info.cameras.items())
+    size = sum(size for row in store.episodes for size, _ in row.files.values())
+    kwargs = f" {json.dumps(dict(info.env_kwargs))}" if info.env_kwargs else ""
+    lines = [
+        f"store        {store.path}",
+        f"from         {info.env or '–'}{kwargs}",
+        f"cameras      {cameras}, {info.fps:g} frames/s, {info.codec}",
+        f"actions      {info.action.describe()}",
+    ]
+    if info.sensors:
+        lines.append(f"sensors      {', '.join(f'{k} [{v}]' for k, v in info.sensors.items())}")
+    lines += [f"size         {size_text(size)}", ""]
+    rows = [("split", "episodes", "frames", "mean return", "actions known", "policies")]
+    for split in ("train", "heldout"):
+        rows.append(_split_row(split, [row for row in store.episodes if row.split == split]))
+    return "\n".join([*lines, columns(rows)])
+
+
+def _split_row(split: str, episodes: Sequence[EpisodeRow]) -> tuple[str, ...]:
+    """One split in numbers; the first frame of an episode never has a known action."""
+    frames = sum(row.length for row in episodes)
+    steps = sum(row.length - 1 for row in episodes)
+    known = f"{sum(r.actions_known for r in episodes) / steps:.0%}" if steps else "–"
+    mean = f"{sum(r.total for r in episodes) / len(episodes):.2f}" if episodes else "–"
+    policies = ", ".join(sorted({row.policy for row in episodes if row.policy})) or "–"
+    return split, f"{len(episodes)}", f"{frames:,}", mean, known, policies
+
+
+def episode_lines(store: Store) -> list[str]:
+    """One line for each episode."""
+    rows = [("episode", "split", "frames", "return", "ended", "seed", "policy")]
+    for row in store.episodes:
+        ended = "terminated" if row.terminated else "truncated" if row.truncated else "open"
+        seed = "–" if row.seed is None else str(row.seed)
+        made = (str(row.length), f"{row.total:.2f}", ended, seed, row.policy or "–")
+        rows.append((row.name, row.split, *made))
+    return columns(rows).split("\n")

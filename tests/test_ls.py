@@ -1,0 +1,94 @@
+"""What `worldloom data` and `worldloom ls` say of stores, environments and broken things."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worldloom import cli, ls
+from worldloom.actions import ActionSpec, Binary
+from worldloom.data.store import Store, StoreInfo
+from worldloom.data.types import Episode
+from worldloom.errors import WorldloomError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two episodes, one of each split, in `stores/tiny`."""
+    spec = ActionSpec((Binary("keys", ("a", "b")),))
+    made = Store.create(tmp_path / "stores" / "tiny", StoreInfo(spec, {"main": (16, 24)}, fps=10))
+    for seed, split in ((3, "train"), (4, "heldout")):
+        reward = np.zeros(5, np.float32)
+        reward[-1] = seed
+        made.append(
+            Episode(
+                np.zeros((5, 16, 24, 3), np.uint8),
+                {"keys": np.zeros((5, 2), np.uint8)},
+                action_known=np.array([0, 1, 1, 0, 0], bool),
+                reward=reward,
+                terminated=split == "train",
+                policy="nobody",
+                seed=seed,
+            ),
+            split=split,  # type: ignore[arg-type]
+        )
+    return made
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_data_shows_what_a_store_holds(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", str(store.path), "--episodes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "cameras      main 24x16, 10 frames/s, lossless" in lines
+    assert "actions      keys[a b]" in lines
+    table = [cells(line) for line in lines]
+    assert ["train", "1", "5", "3.00", "50%", "nobody"] in table
+    assert ["heldout", "1", "5", "4.00", "50%", "nobody"] in table
+    assert [row[1:] for row in table[-2:]] == [
+        ["train", "5", "3.00", "terminated", "3", "nobody"],
+        ["heldout", "5", "4.00", "open", "4", "nobody"],
+    ]
+
+
+def test_stores_are_found_and_broken_ones_named(store: Store) -> None:
+    broken = store.path.parent / "broken"
+    broken.mkdir()
+    (broken / "info.json").write_text("{")
+    rows = [cells(line) for line in ls.stores(str(store.path.parent.parent)).splitlines()]
+    assert rows[1][0] == str(broken) and rows[1][1].startswith("broken: ")
+    assert rows[2][:4] == [str(store.path), "2", "10", "1"]
+
+
+def test_hidden_and_deep_folders_are_left_alone(store: Store, tmp_path: Path) -> None:
+    hidden = tmp_path / ".hidden" / "tiny"
+    hidden.parent.mkdir()
+    store.path.rename(hidden)
+    assert list(ls.find(str(tmp_path), "info.json")) == []
+    deep = tmp_path / "a" / "b" / "c" / "d"
+    deep.parent.mkdir(parents=True)
+    hidden.rename(deep)
+    assert list(ls.find(str(tmp_path), "info.json")) == []
+    assert list(ls.find(str(tmp_path), "info.json", depth=4)) == [deep]
+
+
+def test_a_folder_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(WorldloomError, match="`gone` is not a folder"):
+        ls.stores("gone")
+
+
+def test_a_missing_extra_names_its_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(ls, "find_spec", lambda name: None if name == "crafter" else found(name))
+    table = ls.envs()
+    assert "CrafterReward-v1                 pip install 'worldloom[crafter]'  Crafter" in table
+    assert cells(table.splitlines()[1])[:2] == ["worldloom/Hop-v0", "yes"]
+
+
+def test_sizes_in_bytes_are_readable() -> None:
+    assert [ls.size_text(n) for n in (0, 900, 2048, 20_000, 3 * 2**20, 5 * 2**30, 5 * 2**40)] == [
+        "0 B", "900 B", "2.0 KiB", "20 KiB", "3.0 MiB", "5.0 GiB", "5120 GiB"
+    ]  # fmt: skip
