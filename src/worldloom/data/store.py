@@ -11,12 +11,12 @@ place, so a writer that dies loses at most the episode it was writing, and any
 number of writers may append at once without a lock.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -26,7 +26,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from worldloom.actions import ActionSpec
-from worldloom.data import columns, folder, video
+from worldloom.data import columns, files, folder, video
 from worldloom.data.folder import EpisodeRow
 from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
@@ -34,8 +34,6 @@ from worldloom.errors import WorldloomError
 FORMAT = 1
 Split = Literal["train", "heldout"]
 
-# Names that start with this are being written, or were when their writer died.
-PART = ".part-"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
@@ -117,17 +115,19 @@ class Store:
         if path.exists():
             raise WorldloomError(f"`{path}` exists already", hint)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f"{PART}{path.name}-{secrets.token_hex(4)}"
+        part = files.part_path(path)
         (part / "episodes").mkdir(parents=True)
         try:
-            _write(part / "info.json", json.dumps(info.to_json(), indent=2).encode() + b"\n")
-            _sync_folder(part)
+            files.write_synced(
+                part / "info.json", json.dumps(info.to_json(), indent=2).encode() + b"\n"
+            )
+            files.sync_folder(part)
             os.rename(part, path)
         except OSError as error:
             shutil.rmtree(part)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise WorldloomError(f"`{path}` exists already", hint) from error
-            raise _disk_error(error, path, "it was not made") from error
+            raise files.disk_error(error, f"store `{path}`", "it was not made") from error
         return cls(path, info, [])
 
     @classmethod
@@ -202,16 +202,17 @@ class Store:
           WorldloomError: it does not fit this store, or the disk is full.
         """
         episode = self._checked(episode)
-        files = folder.pack(episode, fps=self.info.fps, codec=self.info.codec)
-        digest = _digest(files)
+        packed = folder.pack(episode, fps=self.info.fps, codec=self.info.codec)
+        digest = _digest(packed)
         identity = f"seed {episode.seed}" if episode.seed is not None else f"content {digest}"
         split = split or split_of(identity, self.info.heldout)
-        part = self.path / "episodes" / f"{PART}{digest[:6]}-{secrets.token_hex(4)}"
+        part = files.part_path(self.path / "episodes" / digest[:6])
         try:
-            row = self._write_episode(part, episode, files, split=split, digest=digest)
+            row = self._write_episode(part, episode, packed, split=split, digest=digest)
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
-            raise _disk_error(error, self.path, "the episode was not added") from error
+            outcome = "this episode was not added, the others are safe"
+            raise files.disk_error(error, f"store `{self.path}`", outcome) from error
         except BaseException:  # Ctrl-C too leaves nothing behind
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -277,27 +278,27 @@ class Store:
         return Episode(**{**copy, "actions": actions})
 
     def _write_episode(
-        self, part: Path, episode: Episode, files: dict[str, bytes], *, split: Split, digest: str
+        self, part: Path, episode: Episode, packed: dict[str, bytes], *, split: Split, digest: str
     ) -> EpisodeRow:
         """Writes the files, the row last, and renames the folder into place."""
         part.mkdir()
-        for file, data in files.items():
+        for file, data in packed.items():
             (part / file).parent.mkdir(exist_ok=True)
-            _write(part / file, data)
-        number = 1 + max((_number(name) for name in episode_names(self.path)), default=-1)
+            files.write_synced(part / file, data)
+        number = 1 + max(map(_number, self._rows), default=-1)
         while True:
             name = f"{number:06d}-{digest[:6]}"
-            row = folder.make_row(name, episode, split=split, files=files)
-            _write(part / folder.ROW, columns.to_bytes(folder.row_table([row])))
-            _sync_folder(part)
+            row = folder.make_row(name, episode, split=split, files=packed)
+            files.write_synced(part / folder.ROW, columns.to_bytes(folder.row_table([row])))
+            files.sync_folder(part)
             try:
                 os.rename(part, self.folder(name))
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                number += 1  # another writer just took this very name
+                number += 1  # another writer just took this very name, with these very contents
                 continue
-            _sync_folder(part.parent)
+            files.sync_folder(part.parent)
             return row
 
 
@@ -352,29 +353,8 @@ def _read_index(path: Path) -> dict[str, EpisodeRow]:
 
 def _write_index(path: Path, rows: list[EpisodeRow]) -> None:
     """Writes the index where that is possible; a store on a read-only disk has none."""
-    part = path / f"{PART}index-{secrets.token_hex(4)}"
-    try:
-        part.write_bytes(columns.to_bytes(folder.row_table(rows)))
-        os.replace(part, path / "index.parquet")
-    except OSError:
-        part.unlink(missing_ok=True)
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Writes a file and waits until the disk has it."""
-    with open(file, "wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    """Waits until the disk has the folder's list of names."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with contextlib.suppress(OSError):
+        files.replace_file(path / "index.parquet", columns.to_bytes(folder.row_table(rows)))
 
 
 def _digest(files: Mapping[str, bytes]) -> str:
@@ -402,13 +382,3 @@ def _check_name(kind: str, name: str) -> None:
 def _sizes(cameras: Mapping[str, tuple[int, ...]]) -> str:
     """Cameras in a few words, for example `main 64x64`."""
     return ", ".join(f"{k} {v[0]}x{v[1]}" for k, v in sorted(cameras.items())) or "none"
-
-
-def _disk_error(error: OSError, path: Path, outcome: str) -> WorldloomError:
-    """What the disk said, in one sentence."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorldloomError(
-            f"the disk is full while writing store `{path}`: {outcome}, the others are safe",
-            "free some space and run the same command again",
-        )
-    return WorldloomError(f"store `{path}` cannot be written ({error.strerror}): {outcome}")
