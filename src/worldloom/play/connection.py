@@ -1,0 +1,354 @@
+"""One page and its session, from greeting to goodbye.
+
+Four tasks share one event loop: read what the page sends, tick the world on a
+server clock, send frames, report. All of the world's work runs on the one
+world thread that the server owns. Everything here belongs to one socket: two
+pages share nothing but the world, which keeps no state.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from worldloom.play import protocol
+from worldloom.play.clock import Latency, next_deadline
+from worldloom.play.keys import Held
+from worldloom.play.protocol import Ack, Header, Keys, Pause, ProtocolError, Reset, StepOnce
+from worldloom.play.session import Frame, Session, SessionState
+
+OnWorldThread = Callable[..., Awaitable[Any]]
+MAX_ARRIVALS = 64
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long the server is patient, in seconds, and with how many pages."""
+
+    pause_after: float = 2.0
+    close_after: float = 30.0
+    hello_within: float = 5.0
+    stats_every: float = 1.0
+    pages: int = 8
+
+
+class Player:
+    """A session's state, touched on the world thread only."""
+
+    def __init__(self, session: Session, latency: Latency) -> None:
+        self._session = session
+        self._latency = latency
+        self._state: SessionState | None = None
+
+    def start(self, seed: int) -> Frame:
+        """Begins at `seed`, in place of whatever was played before."""
+        fresh = self._session.start(seed)
+        self.close()
+        self._state = fresh
+        return self._session.draw(fresh)
+
+    def tick(self, keys: tuple[str, ...]) -> tuple[Frame, float]:
+        """One tick: its frame, and the seconds that the world took for it."""
+        assert self._state is not None, "tick before start"
+        begin = time.perf_counter()
+        self._state = self._session.advance(self._state, keys)
+        stepped = time.perf_counter()
+        frame = self._session.draw(self._state)
+        done = time.perf_counter()
+        self._latency.add("step", stepped - begin)
+        self._latency.add("render", done - stepped)
+        return frame, done - begin
+
+    def close(self) -> None:
+        """Releases the state, once however often it is called."""
+        state, self._state = self._state, None
+        if state is not None:
+            self._session.release(state)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A finished frame that waits for the page.
+
+    Args:
+      arrivals: when the inputs that no page has seen the effect of arrived.
+      input_time: the page's own time of the newest input.
+    """
+
+    id: int
+    frame: Frame
+    flags: int
+    model_seconds: float = 0.0
+    arrivals: tuple[float, ...] = ()
+    input_time: int = 0
+
+
+@dataclass
+class Counts:
+    """What happened so far: ticks, frames sent and dropped, ticks that began late."""
+
+    ticks: int = 0
+    sent: int = 0
+    dropped: int = 0
+    late: int = 0
+
+
+@dataclass
+class _Wishes:
+    """What the page wants, as the ticking task finds it."""
+
+    held: Held = field(default_factory=Held)
+    arrivals: tuple[float, ...] = ()
+    input_time: int = 0
+    paused: bool = False
+    steps: int = 0
+    seed: int | None = None
+
+
+class Connection:
+    """Plays one session over one socket.
+
+    Args:
+      socket: accepted and greeted.
+      session: pure; may be shared.
+      on_world_thread: runs a function on the world thread.
+      limits: how long to be patient.
+    """
+
+    def __init__(
+        self, socket: WebSocket, session: Session, *, on_world_thread: OnWorldThread, limits: Limits
+    ) -> None:
+        self.latency = Latency()
+        self.counts = Counts()
+        self._socket = socket
+        self._session = session
+        self._run = on_world_thread
+        self._limits = limits
+        self._codes = frozenset(c for button in session.keys.buttons for c in button.codes)
+        self._wishes = _Wishes()
+        self._wake = asyncio.Event()
+        self._sendable = asyncio.Event()
+        self._acked = asyncio.Event()
+        self._waiting: Outgoing | None = None
+        self._in_flight: int | None = None
+        self._sent_at = 0.0
+        self._frame_id = 0
+        self._seed = 0
+        self._began = time.monotonic()
+
+    async def play(self, seed: int) -> None:
+        """Plays until the page leaves.
+
+        Raises:
+          ProtocolError: the page broke the protocol or stopped listening.
+          WorldloomError: the world cannot go on.
+        """
+        self._wishes.seed = seed
+        player = Player(self._session, self.latency)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for task in (self._read(), self._tick(player), self._send(), self._report()):
+                    tasks.create_task(task)
+        except ExceptionGroup as group:
+            _, others = group.split(WebSocketDisconnect)
+            if others is not None:
+                raise others.exceptions[0] from group
+        finally:
+            # After the tick that may still be running: the world thread has one queue.
+            await self._run(player.close)
+
+    async def _read(self) -> None:
+        while True:
+            self._heard(await receive(self._socket))
+
+    def _heard(self, message: protocol.Message) -> None:
+        wishes = self._wishes
+        match message:
+            case Keys(held, tapped, page_time):
+                held, tapped = self._known(held), self._known(tapped)
+                wishes.held = wishes.held.changed(held, tapped)
+                wishes.arrivals = (*wishes.arrivals, time.monotonic())[-MAX_ARRIVALS:]
+                wishes.input_time = page_time
+            case Ack(frame):
+                if frame == self._in_flight:
+                    self._in_flight = None
+                    self._acked.set()
+                    self._sendable.set()
+            case Pause(on):
+                wishes.paused, wishes.steps = on, 0
+            case StepOnce():
+                wishes.steps = min(wishes.steps + 1, 8) if wishes.paused else 1
+                wishes.paused = True
+            case Reset(seed):
+                wishes.seed = seed
+            case _:
+                raise ProtocolError("malformed", "`hello` came twice")
+        self._wake.set()
+
+    def _known(self, codes: tuple[str, ...]) -> tuple[str, ...]:
+        """Keys of no button are dropped here, so that nothing can pile up."""
+        return tuple(code for code in codes if code in self._codes)
+
+    async def _tick(self, player: Player) -> None:
+        """The server clock. Everything but a plain tick makes it start over."""
+        wishes, period = self._wishes, 1 / self._session.fps
+        deadline, shown = self._start_over(), Outgoing(0, Frame(np.empty(0), 0, 0, False), 0)
+        while True:
+            if await self._page_listens():
+                deadline = self._start_over()
+            if wishes.seed is not None:
+                seed, wishes.seed = wishes.seed, None
+                frame = await self._run(player.start, seed)
+                shown = self._offer(frame, protocol.RESET)
+                await self._send_stats()
+                deadline = self._start_over()
+            elif wishes.paused and not wishes.steps:
+                if not shown.flags & protocol.PAUSED:
+                    shown = self._offer(shown.frame, 0)
+                await self._woken()
+                deadline = self._start_over()
+            else:
+                deadline = next_deadline(deadline, time.monotonic(), period)
+                await self._sleep_until(deadline)
+                if wishes.seed is None and (not wishes.paused or wishes.steps):
+                    shown = await self._tick_once(player)
+
+    def _start_over(self) -> float:
+        """Now, as a deadline. Inputs that came while the clock stood are not timed."""
+        self._wishes.arrivals = ()
+        return time.monotonic()
+
+    async def _tick_once(self, player: Player) -> Outgoing:
+        """Reads the input, last of all, and steps the world."""
+        wishes = self._wishes
+        keys, wishes.held = wishes.held.keys(), wishes.held.ticked()
+        arrivals, wishes.arrivals = wishes.arrivals, ()
+        input_time = wishes.input_time
+        wishes.steps = max(0, wishes.steps - 1)
+        frame, seconds = await self._run(player.tick, keys)
+        self.counts.ticks += 1
+        flags = protocol.RESET if frame.tick == 0 else 0
+        offered = self._offer(frame, flags, seconds, arrivals=arrivals, input_time=input_time)
+        if flags:
+            await self._send_stats()
+        return offered
+
+    async def _woken(self) -> None:
+        self._wake.clear()
+        await self._wake.wait()
+
+    async def _sleep_until(self, deadline: float) -> None:
+        rest = deadline - time.monotonic()
+        self.counts.late += rest < 0
+        self.latency.add("wait", max(0.0, rest))
+        await asyncio.sleep(max(0.0, rest))
+
+    async def _page_listens(self) -> bool:
+        """Stands still while a frame has been unacknowledged for too long; True if it did."""
+        stood = False
+        while self._silence() > self._limits.pause_after:
+            stood = True
+            self._acked.clear()
+            await self._acked.wait()
+        return stood
+
+    def _silence(self) -> float:
+        """For how long the frame in flight has been unacknowledged."""
+        return 0.0 if self._in_flight is None else time.monotonic() - self._sent_at
+
+    def _offer(
+        self,
+        frame: Frame,
+        flags: int,
+        seconds: float = 0.0,
+        *,
+        arrivals: tuple[float, ...] = (),
+        input_time: int = 0,
+    ) -> Outgoing:
+        """Puts a frame in the one waiting place; an older one there is dropped."""
+        self._frame_id += 1
+        self._seed = frame.seed
+        flags |= protocol.PAUSED if self._wishes.paused else 0
+        flags |= protocol.ENDED if frame.ended else 0
+        offered = Outgoing(self._frame_id, frame, flags, seconds, arrivals, input_time)
+        if self._waiting is not None:
+            self.counts.dropped += 1
+            offered = replace(
+                offered,
+                flags=flags | (self._waiting.flags & protocol.RESET),
+                arrivals=self._waiting.arrivals + arrivals,
+                input_time=input_time or self._waiting.input_time,
+            )
+        self._waiting = offered
+        self._sendable.set()
+        return offered
+
+    async def _send(self) -> None:
+        while True:
+            self._sendable.clear()
+            if self._waiting is not None and self._in_flight is None:
+                outgoing, self._waiting = self._waiting, None
+                await self._send_frame(outgoing)
+            else:
+                await self._sendable.wait()
+
+    async def _send_frame(self, outgoing: Outgoing) -> None:
+        begin = time.monotonic()
+        self._in_flight, self._sent_at = outgoing.id, begin
+        image = outgoing.frame.image
+        if max(image.shape[:2]) <= protocol.RAW_SIDE:
+            kind, body = protocol.encode(image)
+        else:  # JPEG takes its time: beside the next step, not before it
+            kind, body = await asyncio.to_thread(protocol.encode, image)
+        self.latency.add("encode", time.monotonic() - begin)
+        header = Header(
+            outgoing.id,
+            outgoing.input_time,
+            round(1e3 * (time.monotonic() - self._began)),
+            round(1e4 * outgoing.model_seconds),
+            kind,
+            outgoing.flags,
+        )
+        await self._socket.send_bytes(header.pack() + body)
+        self.counts.sent += 1
+        for arrival in outgoing.arrivals:
+            self.latency.add("input_to_frame", time.monotonic() - arrival)
+
+    async def _report(self) -> None:
+        """Sends `stats` now and then, and gives up on a page that stays silent."""
+        while True:
+            await asyncio.sleep(self._limits.stats_every)
+            if self._silence() > self._limits.close_after:
+                limit = self._limits.close_after
+                raise ProtocolError("slow", f"no frame was acknowledged for {limit:g} s")
+            await self._send_stats()
+
+    async def _send_stats(self) -> None:
+        await self._socket.send_json({"type": "stats", "seed": self._seed, **self.summary()})
+
+    def summary(self) -> dict[str, Any]:
+        """Percentiles of every stage in ms, and counts."""
+        return {
+            "stages": self.latency.percentiles(),
+            "warmup_ms": round(self.latency.warmup_ms, 2),
+            **vars(self.counts),
+        }
+
+
+async def receive(socket: WebSocket) -> protocol.Message:
+    """The next message of the page.
+
+    Raises:
+      WebSocketDisconnect: the page has gone.
+      ProtocolError: it is not a message of the protocol.
+    """
+    event = await socket.receive()
+    if event["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(event.get("code", 1005))
+    if event.get("text") is None:
+        raise ProtocolError("malformed", "a binary message came, expected text")
+    return protocol.parse(event["text"])

@@ -1,0 +1,82 @@
+"""Who may talk to a server on this machine: the page that it served, nobody else.
+
+Any web page can reach a local socket, and a name server can make a foreign name
+point here. So the Host of every request must be this machine, and its Origin,
+where a browser sends one, this server.
+"""
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Guard:
+    """Lets through only what comes from this machine and this server's own page.
+
+    Args:
+      app: what is guarded.
+      open_to: the address that the server is bound to. Beyond the loopback
+        device numeric addresses are accepted too: a page that was rebound by
+        its name server always comes under a name.
+    """
+
+    def __init__(self, app: ASGIApp, open_to: str) -> None:
+        self._app = app
+        self._names = {"localhost", "127.0.0.1", "::1", open_to}
+        self._numeric = not _loopback(open_to)
+        if self._numeric:
+            self._names.add(socket.gethostname())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin")
+        if not self._known(host) or (origin is not None and urlsplit(origin).netloc != host):
+            refusal = PlainTextResponse("this server is for this machine's own page\n", 403)
+            if scope["type"] == "http":
+                return await refusal(scope, receive, send)
+            return await send({"type": "websocket.close", "code": 1008})
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *_safe_headers(host)]}
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+    def _known(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname if host else None
+        if name is None:
+            return False
+        return name in self._names or (self._numeric and _is_address(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _loopback(name: str) -> bool:
+    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
+
+
+def _safe_headers(host: str) -> list[tuple[bytes, bytes]]:
+    """The page runs its own files and talks to its own server, nothing else."""
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"connect-src 'self' ws://{host}; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return [
+        (b"content-security-policy", policy.encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-cache"),
+    ]

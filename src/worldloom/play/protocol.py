@@ -1,0 +1,212 @@
+"""What page and server say to each other, and in which version.
+
+Text messages are JSON objects with a `type`; frames are binary: a header of 16
+bytes, little-endian, and one image. Everything that a page sends is checked
+here before anything else sees it.
+"""
+
+import hmac
+import io
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+VERSION = 1
+MAX_BYTES = 4096
+MAX_KEYS = 32
+MAX_CODE = 32
+MAX_SEED = 2**31 - 1
+RAW_SIDE = 128
+
+HEADER = struct.Struct("<IIIHBB")
+RAW, JPEG = 0, 1
+PAUSED, REWOUND, RESET, ENDED = 1, 2, 4, 8
+
+
+class ProtocolError(Exception):
+    """The other side said something that is not in the protocol.
+
+    Args:
+      code: one word for programs: "version", "token", "malformed", "slow", "busy", "world".
+      message: what is wrong, for people.
+      hint: what to do about it.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": "error", "code": self.code, "message": self.message, "hint": self.hint}
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The first message: who is there, and which start it wants to see first."""
+
+    version: int
+    token: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The set of held keys, sent on every change.
+
+    Args:
+      held: `KeyboardEvent.code` names in the order of pressing.
+      tapped: keys that went down and up again before this message was sent.
+      time: the page's own clock in ms, echoed in the frame that uses the keys.
+    """
+
+    held: tuple[str, ...]
+    tapped: tuple[str, ...]
+    time: int
+
+
+@dataclass(frozen=True)
+class Ack:
+    """The page has the frame with this id and can take another."""
+
+    frame: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Stop the clock, or let it run."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class StepOnce:
+    """One tick, then stand still."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Begin again, from the start that `seed` names."""
+
+    seed: int
+
+
+Message = Hello | Keys | Ack | Pause | StepOnce | Reset
+
+
+def parse(text: str) -> Message:
+    """The message in `text`.
+
+    Raises:
+      ProtocolError: it is too long, no JSON, of an unknown type, or has a field
+        that is missing or out of bounds.
+    """
+    if len(text) > MAX_BYTES:
+        raise ProtocolError("malformed", f"message of {len(text)} characters, limit {MAX_BYTES}")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("malformed", "message is not JSON") from error
+    if not isinstance(data, dict):
+        raise ProtocolError("malformed", "message is not a JSON object")
+    match data.get("type"):
+        case "hello":
+            token = _take(data, "token", str)
+            seed = _number({"seed": 0, **data}, "seed", 0, MAX_SEED)
+            return Hello(_number(data, "version", 0, 2**16), token, seed)
+        case "keys":
+            return Keys(_codes(data, "held"), _codes(data, "tapped"), _number(data, "time", 0))
+        case "ack":
+            return Ack(_number(data, "frame", 0))
+        case "pause":
+            return Pause(_take(data, "on", bool))
+        case "step":
+            return StepOnce()
+        case "reset":
+            return Reset(_number(data, "seed", 0, MAX_SEED))
+        case kind:
+            raise ProtocolError("malformed", f"unknown message type {str(kind)[:40]!r}")
+
+
+def check_hello(message: Message, token: str) -> Hello:
+    """The greeting, or what is wrong with it."""
+    if not isinstance(message, Hello):
+        raise ProtocolError("malformed", "the first message must be `hello`")
+    if message.version != VERSION:
+        raise ProtocolError(
+            "version",
+            f"the page speaks version {message.version}, the server {VERSION}",
+            "reload the page",
+        )
+    if not hmac.compare_digest(message.token.encode(errors="replace"), token.encode()):
+        raise ProtocolError(
+            "token", "the access token is wrong", "open the address that the command printed"
+        )
+    return message
+
+
+def _take(data: dict[str, Any], name: str, kind: type) -> Any:
+    value = data.get(name)
+    if type(value) is not kind:
+        raise ProtocolError("malformed", f"`{name}` must be {kind.__name__}")
+    return value
+
+
+def _number(data: dict[str, Any], name: str, low: int, high: int = 2**32 - 1) -> int:
+    value = _take(data, name, int)
+    if not low <= value <= high:
+        raise ProtocolError("malformed", f"`{name}` must be between {low} and {high}")
+    return value
+
+
+def _codes(data: dict[str, Any], name: str) -> tuple[str, ...]:
+    codes = _take(data, name, list)
+    if len(codes) > MAX_KEYS or not all(type(c) is str and len(c) <= MAX_CODE for c in codes):
+        raise ProtocolError("malformed", f"`{name}` must be at most {MAX_KEYS} key codes")
+    return tuple(codes)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first 16 bytes of a frame.
+
+    Args:
+      frame: its id; ids grow by one with each tick, so a gap is a dropped frame.
+      input_time: the page's clock of the newest `keys` message that it shows.
+      server_time: ms on the server's clock since the session began, when it was sent.
+      model_time: what the tick took, step and render, in 0.1 ms; stops at 65535.
+      format: RAW (rows of RGB bytes) or JPEG.
+      flags: of PAUSED, REWOUND, RESET, ENDED.
+    """
+
+    frame: int
+    input_time: int
+    server_time: int
+    model_time: int
+    format: int
+    flags: int
+
+    def pack(self) -> bytes:
+        wrapped = (self.frame, self.input_time, self.server_time)
+        model_time = min(self.model_time, 0xFFFF)
+        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), model_time, self.format, self.flags)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Header":
+        """The header of a frame message."""
+        return cls(*HEADER.unpack_from(data))
+
+
+def encode(image: np.ndarray) -> tuple[int, bytes]:
+    """An image `[H, W, 3]` uint8 as format and bytes: raw where small, else JPEG."""
+    height, width, _ = image.shape
+    if height <= RAW_SIDE and width <= RAW_SIDE:
+        return RAW, image.tobytes()
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=85)
+    return JPEG, buffer.getvalue()

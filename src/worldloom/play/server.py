@@ -1,0 +1,295 @@
+"""Serves a page on which a person plays a world.
+
+A random token is part of the address that is printed; whoever does not have it
+gets neither page nor session.
+"""
+
+import asyncio
+import secrets
+import socket
+import threading
+import webbrowser
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from worldloom.errors import WorldloomError
+from worldloom.play import protocol
+from worldloom.play.connection import Connection, Limits, receive
+from worldloom.play.guard import Guard
+from worldloom.play.protocol import ProtocolError
+from worldloom.play.session import MakeStart, Session
+from worldloom.world import World
+
+PAGE = Path(__file__).parent / "page"
+PORT = 8787
+_CLOSE = {"version": 1002, "malformed": 1002, "busy": 1013, "world": 1011}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that is running."""
+
+    url: str
+    host: str
+    port: int
+    token: str
+    room: "Room"
+
+
+class Room:
+    """What the pages of one server share: a world, its thread, and who is here.
+
+    All sessions take turns on one world thread: a world is never entered by
+    two threads at once, and a model gains nothing from a second one.
+    """
+
+    def __init__(self, session: Session, *, title: str, token: str, limits: Limits) -> None:
+        self.session = session
+        self.title = title or session.world.spec.name
+        self.token = token
+        self.limits = limits
+        self.here: set[Connection] = set()
+        self.left: deque[dict[str, Any]] = deque(maxlen=8)
+        self._thread = ThreadPoolExecutor(1, "world")
+
+    async def on_world_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    async def welcome(self, web_socket: WebSocket) -> None:
+        """Greets a page, plays with it, and says why it ended."""
+        await web_socket.accept()
+        try:
+            await self._play(web_socket)
+        except WebSocketDisconnect:
+            pass
+        except ProtocolError as error:
+            await _part(web_socket, error)
+        except WorldloomError as error:
+            await _part(web_socket, ProtocolError("world", error.message, error.hint))
+
+    async def _play(self, web_socket: WebSocket) -> None:
+        try:
+            first = await asyncio.wait_for(receive(web_socket), self.limits.hello_within)
+        except TimeoutError as error:
+            raise ProtocolError("malformed", "no `hello` came") from error
+        hello = protocol.check_hello(first, self.token)
+        if len(self.here) >= self.limits.pages:
+            raise ProtocolError(
+                "busy", f"{len(self.here)} pages are playing already", "close one of them"
+            )
+        connection = Connection(
+            web_socket, self.session, on_world_thread=self.on_world_thread, limits=self.limits
+        )
+        self.here.add(connection)
+        try:
+            await web_socket.send_json(self._ready(hello.seed))
+            await connection.play(hello.seed)
+        finally:
+            self.here.discard(connection)
+            self.left.append(connection.summary())
+
+    def _ready(self, seed: int) -> dict[str, Any]:
+        height, width = self.session.size
+        dream = not {"seed", "snapshot"} & self.session.world.spec.starts
+        return {
+            "type": "ready",
+            "version": protocol.VERSION,
+            "title": self.title,
+            "kind": "dream" if dream else "real",
+            "width": width,
+            "height": height,
+            "panes": 1,
+            "fps": self.session.fps,
+            "keys": self.session.keys.to_json(),
+            "seed": seed,
+            "can_compare": False,
+            "can_rewind": False,
+        }
+
+    def report(self) -> str:
+        """One readable paragraph on the last page that left, for the terminal."""
+        if not self.left:
+            return "nobody played"
+        last = self.left[-1]
+        height, width = self.session.size
+        device = getattr(self.session.world, "device", "cpu")
+        lines = [
+            f"{last['ticks']} ticks at {self.session.fps:g} a second, {width}x{height}, "
+            f"on {device} with {torch.get_num_threads()} threads; {last['sent']} frames sent, "
+            f"{last['dropped']} dropped; warm-up {last['warmup_ms']:.1f} ms"
+        ]
+        for stage, row in last["stages"].items():
+            name = stage.replace("_", " ")
+            lines.append(f"  {name:<15} p50 {row['p50']:7.2f} ms   p95 {row['p95']:7.2f} ms")
+        return "\n".join(lines)
+
+
+async def _part(web_socket: WebSocket, error: ProtocolError) -> None:
+    """Says what went wrong, then closes. The page may have gone meanwhile."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await web_socket.send_json(error.to_json())
+        await web_socket.close(_CLOSE.get(error.code, 1008), error.code)
+
+
+def build_app(room: Room, host: str, ready: Callable[[], None]) -> ASGIApp:
+    """The application: `GET /`, `/page/...`, `/health`, and the socket `/play`."""
+
+    async def index(request: Request) -> Response:
+        if request.query_params.get("token") != room.token:
+            words = "the access token is missing or old: open the address that worldloom printed\n"
+            return PlainTextResponse(words, 403)
+        return FileResponse(PAGE / "index.html")
+
+    async def health(request: Request) -> Response:
+        facts = {"status": "ok", "version": protocol.VERSION, "pages": len(room.here)}
+        return JSONResponse(facts)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        ready()
+        try:
+            yield
+        finally:
+            room.close()
+
+    routes = [
+        Route("/", index),
+        Route("/health", health),
+        WebSocketRoute("/play", room.welcome),
+        Mount("/page", StaticFiles(directory=PAGE)),
+    ]
+    return Guard(Starlette(routes=routes, lifespan=lifespan), host)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket, or one sentence on why there is none."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise WorldloomError(f"`{host}:{port}` is no address: {error}", "try 127.0.0.1") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(64)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise WorldloomError(
+            f"cannot serve on port {port} of {host}: {str(reason).lower()}",
+            "pass --port 0 for any free port",
+        ) from error
+    return listener
+
+
+def _server(
+    session: Session,
+    *,
+    host: str,
+    port: int,
+    title: str,
+    limits: Limits,
+    ready: Callable[..., None],
+) -> tuple[uvicorn.Server, socket.socket, Served]:
+    """A server that is bound but does not run yet."""
+    token = secrets.token_urlsafe(16)
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    room = Room(session, title=title, token=token, limits=limits)
+    served = Served(f"http://{shown}:{port}/?token={token}", host, port, token, room)
+    config = uvicorn.Config(
+        build_app(room, host, lambda: ready(served)),
+        log_level="warning",
+        ws_max_size=4 * protocol.MAX_BYTES,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
+    )
+    return uvicorn.Server(config), listener, served
+
+
+def serve(
+    world: World,
+    make_start: MakeStart,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    open_browser: bool = True,
+    fps: float | None = None,
+    title: str = "",
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serves `world` until Ctrl-C; prints the address, and on leaving what it cost.
+
+    Args:
+      world: must be able to `render`.
+      make_start: seed to a clip of one row that the world starts from.
+      host: other than 127.0.0.1 lets other machines in, token in hand.
+      port: 0 takes any free one.
+      open_browser: opens the page in the default browser.
+      fps: ticks a second; by default the world's own.
+      title: shown on the page; by default the world's name.
+      ready: called with the address once the server accepts connections.
+
+    Raises:
+      WorldloomError: the world cannot render, or the port is in use.
+    """
+
+    def up(served: Served) -> None:
+        print(f"playing {served.room.title} at {served.url}\nCtrl-C ends it", flush=True)
+        if open_browser:
+            threading.Thread(target=webbrowser.open, args=(served.url,), daemon=True).start()
+        if ready is not None:
+            ready(served.url)
+
+    session = Session(world, make_start, fps=fps)
+    server, listener, served = _server(
+        session, host=host, port=port, title=title, limits=Limits(), ready=up
+    )
+    # uvicorn ends cleanly on Ctrl-C, then raises it again for those outside.
+    with listener, suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    print("\n" + served.room.report(), flush=True)
+
+
+@contextmanager
+def served_in_thread(
+    session: Session, *, title: str = "", port: int = 0, limits: Limits | None = None
+) -> Iterator[Served]:
+    """A server beside the caller, for tests and measurements; stopped on leaving."""
+    up = threading.Event()
+    server, listener, served = _server(
+        session,
+        host="127.0.0.1",
+        port=port,
+        title=title,
+        limits=limits or Limits(),
+        ready=lambda _: up.set(),
+    )
+    with listener:
+        thread = threading.Thread(target=server.run, args=([listener],), name="play-server")
+        thread.start()
+        try:
+            up.wait(30)
+            yield served
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,151 @@
+"""One person inside one world: keys in, frames out, nothing else.
+
+Pure: no clock, no network, no thread. It knows the World contract, so a real
+environment and a dream are played by the same code. State is a value, as the
+world's own is; noise is a function of (seed, frame) in the world, so the same
+seed and the same keys give the same bytes.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from worldloom.data.types import Clip
+from worldloom.play.keys import KeyMap, key_map
+from worldloom.world import Step, World, require
+
+MakeStart = Callable[[int], Clip]
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """A moment of play.
+
+    Args:
+      world: the world's own state, of one row.
+      step: what came with it.
+      seed: the start that it grew from.
+      tick: ticks since that start, those spent on the ending included.
+      ended_for: ticks for which the ending has been shown.
+    """
+
+    world: Any
+    step: Step
+    seed: int
+    tick: int = 0
+    ended_for: int = 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a person sees of a moment.
+
+    Args:
+      image: `[H, W, 3]` uint8.
+      seed: the start that it belongs to.
+      tick: ticks since that start.
+      ended: the world has ended here.
+    """
+
+    image: np.ndarray
+    seed: int
+    tick: int
+    ended: bool
+
+
+class Session:
+    """Plays one row of a world.
+
+    Args:
+      world: must be able to `render`.
+      make_start: seed to a clip of one row, of a kind that the world starts from.
+      fps: ticks a second; by default the world's own.
+      restart_after: seconds for which an ending is shown before the next start.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        make_start: MakeStart,
+        *,
+        fps: float | None = None,
+        restart_after: float = 1.0,
+    ) -> None:
+        require(world, "render", "play")
+        self.world = world
+        self.make_start = make_start
+        self.fps = fps or world.spec.fps
+        self.keys: KeyMap = key_map(world.spec.action)
+        self.restart_ticks = max(1, math.ceil(restart_after * self.fps))
+        cameras = world.spec.cameras
+        self.camera = "main" if "main" in cameras else next(iter(cameras))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+        return self.world.spec.cameras[self.camera]
+
+    @torch.no_grad()
+    def start(self, seed: int) -> SessionState:
+        """The first moment of the start that `seed` names."""
+        state, step = self.world.start(self.make_start(seed), torch.tensor([seed]))
+        return SessionState(state, step, seed)
+
+    @torch.no_grad()
+    def advance(self, state: SessionState, keys: Sequence[str]) -> SessionState:
+        """One tick on. Like `World.step` it may reuse the memory of `state`.
+
+        An ended world stands still; after `restart_ticks` the next seed starts.
+
+        Args:
+          keys: `KeyboardEvent.code` names held in this tick, the latest last.
+        """
+        if ended(state.step):
+            if state.ended_for + 1 >= self.restart_ticks:
+                fresh = self.start(state.seed + 1)
+                self.release(state)
+                return fresh
+            return replace(state, tick=state.tick + 1, ended_for=state.ended_for + 1)
+        action = self.keys.action(keys).map(torch.from_numpy)
+        world, step = self.world.step(state.world, action)
+        return SessionState(world, step, state.seed, state.tick + 1)
+
+    @torch.no_grad()
+    def draw(self, state: SessionState) -> Frame:
+        """What `state` looks like. The only place where anything is read back."""
+        render: Any = self.world
+        image = render.render(state.world, camera=self.camera)[0]
+        # A copy: this frame may still wait to be sent when the world draws the next one.
+        pixels = np.array(torch.as_tensor(image).cpu(), order="C")
+        return Frame(pixels, state.seed, state.tick, ended(state.step))
+
+    def tick(self, state: SessionState, keys: Sequence[str]) -> tuple[SessionState, Frame]:
+        """`advance`, then `draw`."""
+        state = self.advance(state, keys)
+        return state, self.draw(state)
+
+    def release(self, state: SessionState) -> None:
+        """Gives back what the state holds, in worlds whose state is a handle."""
+        release = getattr(self.world, "release", None)
+        if release is not None:
+            release(state.world)
+
+
+def ended(step: Step) -> bool:
+    """Whether the only row of `step` has ended, in either way."""
+    flags = (step.terminated, step.truncated)
+    return any(bool(flag[0]) for flag in flags if flag is not None)
+
+
+def from_seed(seed: int) -> Clip:
+    """A start for a real world: the environment seed itself."""
+    return Clip(env_seeds=torch.tensor([seed]))
+
+
+def from_clips(clips: Sequence[Clip]) -> MakeStart:
+    """Starts for a dream: seed `n` is clip `n` of the list, round and round."""
+    return lambda seed: clips[seed % len(clips)]
