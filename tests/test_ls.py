@@ -92,3 +92,28 @@ def test_sizes_in_bytes_are_readable() -> None:
     assert [ls.size_text(n) for n in (0, 900, 2048, 20_000, 3 * 2**20, 5 * 2**30, 5 * 2**40)] == [
         "0 B", "900 B", "2.0 KiB", "20 KiB", "3.0 MiB", "5.0 GiB", "5120 GiB"
     ]  # fmt: skip
+
+
+def test_the_sizes_cost_what_the_table_says() -> None:
+    """Parameters to 1%, and the paper's own figures for the largest."""
+    known = {  # tokenizer, dynamics, latent tokens of a frame
+        "nano": (0, 428_352, 16),
+        "tiny": (2_168_136, 8_412_048, 16),
+        "small": (38_121_552, 99_257_248, 64),
+        "base": (152_820_240, 428_985_504, 128),
+        "large": (406_307_600, 1_624_119_328, 256),
+    }
+    for name, (tokenizer, dynamics, tokens) in known.items():
+        found = ls.cost(name)
+        assert found.tokens == tokens
+        assert found.tokenizer == pytest.approx(tokenizer, rel=0.01)
+        assert found.dynamics == pytest.approx(dynamics, rel=0.01)
+    large = ls.cost("large")
+    assert large.tokenizer == pytest.approx(400e6, rel=0.05)
+    assert large.dynamics == pytest.approx(1.6e9, rel=0.05)
+
+
+def test_the_sizes_are_printed_in_order() -> None:
+    rows = [cells(line) for line in ls.sizes().splitlines()]
+    assert [row[0] for row in rows[1:6]] == ["nano", "tiny", "small", "base", "large"]
+    assert rows[5][1:5] == ["640x360", "406M", "1.62B", "256"]

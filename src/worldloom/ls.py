@@ -6,9 +6,11 @@ weights and no frames.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from worldloom.actions import ActionSpec, Binary
 from worldloom.data.store import EpisodeRow, Store
 from worldloom.errors import WorldloomError
 
@@ -55,7 +57,7 @@ def find(root: str, name: str, depth: int = 3) -> Iterator[Path]:
 
 def stores(root: str) -> str:
     """The stores below a folder, one line each."""
-    rows = [("store", "episodes", "frames", "held out", "size", "from")]
+    rows: list[tuple[str, ...]] = [("store", "episodes", "frames", "held out", "size", "from")]
     for path in find(root, "info.json"):
         try:
             store = Store.open(path)
@@ -122,3 +124,72 @@ def episode_lines(store: Store) -> list[str]:
         made = (str(row.length), f"{row.total:.2f}", ended, seed, row.policy or "–")
         rows.append((row.name, row.split, *made))
     return columns(rows).split("\n")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a named size needs.
+
+    Args:
+      tokenizer: parameters that are trained; 0 where frames are only cut into patches.
+      dynamics: parameters.
+      tokens: latent tokens of one frame.
+      training: bytes that weights, gradients, moments and averages take.
+      playing: bytes of weights and of one player's ring of keys and values, in float32.
+    """
+
+    tokenizer: int
+    dynamics: int
+    tokens: int
+    training: int
+    playing: int
+
+
+def cost(name: str) -> Cost:
+    """Counts a named size at its own frame size, with three keys; allocates nothing."""
+    import torch
+
+    from worldloom import configs
+    from worldloom.models.dynamics import Dynamics
+    from worldloom.models.patches import PatchTokenizer
+    from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+
+    size = configs.SIZES[name]()
+    keys = ActionSpec((Binary("keys", ("left", "right", "jump")),))
+    with torch.device("meta"):
+        dynamics = Dynamics(size.dynamics, keys)
+        learned = isinstance(size.tokenizer, TokenizerShape)
+        tokenizer = Tokenizer(size.tokenizer) if learned else PatchTokenizer(size.tokenizer)
+    parts = [sum(p.numel() for p in module.parameters()) for module in (tokenizer, dynamics)]
+    held = sum(b.numel() for b in tokenizer.buffers())
+    shape = size.dynamics
+    ring = 2 * shape.time_layers * (shape.window - 1) * shape.slots
+    ring *= shape.kv_heads * shape.width // shape.heads
+    # Of each weight training keeps: itself, its gradient, two moments and its average.
+    return Cost(parts[0], parts[1], shape.tokens, 20 * max(parts), 4 * (sum(parts) + held + ring))
+
+
+def sizes(root: str = "") -> str:
+    """The named sizes: parameters, tokens a frame and memory."""
+    from worldloom import configs
+
+    heading = ("size", "frame", "tokenizer", "dynamics", "tokens/frame", "training", "playing")
+    rows: list[tuple[str, ...]] = [(*heading, "for")]
+    for name, make in configs.SIZES.items():
+        height, width = make().frame
+        found = cost(name)
+        tokenizer = count_text(found.tokenizer) if found.tokenizer else "patches"
+        counts = (f"{width}x{height}", tokenizer, count_text(found.dynamics), str(found.tokens))
+        memory = (size_text(found.training), size_text(found.playing))
+        words = (make.__doc__ or "").strip().split("\n")[0].rstrip(".")
+        rows.append((name, *counts, *memory, words))
+    note = "training: weights, gradients, moments and average, without activations"
+    return columns(rows) + f"\n{note}; playing: one player, float32"
+
+
+def count_text(count: int) -> str:
+    """A number of parameters in a unit that a person reads."""
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g}{unit}"
+    return str(count)
