@@ -158,8 +158,10 @@ def cost(name: str) -> Cost:
     keys = ActionSpec((Binary("keys", ("left", "right", "jump")),))
     with torch.device("meta"):
         dynamics = Dynamics(size.dynamics, keys)
-        learned = isinstance(size.tokenizer, TokenizerShape)
-        tokenizer = Tokenizer(size.tokenizer) if learned else PatchTokenizer(size.tokenizer)
+        if isinstance(size.tokenizer, TokenizerShape):
+            tokenizer = Tokenizer(size.tokenizer)
+        else:
+            tokenizer = PatchTokenizer(size.tokenizer)
     parts = [sum(p.numel() for p in module.parameters()) for module in (tokenizer, dynamics)]
     held = sum(b.numel() for b in tokenizer.buffers())
     shape = size.dynamics
