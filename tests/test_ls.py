@@ -117,3 +117,23 @@ def test_the_sizes_are_printed_in_order() -> None:
     rows = [cells(line) for line in ls.sizes().splitlines()]
     assert [row[0] for row in rows[1:6]] == ["nano", "tiny", "small", "base", "large"]
     assert rows[5][1:5] == ["640x360", "406M", "1.62B", "256"]
+
+
+def test_check_names_what_is_broken_and_repair_sets_it_aside(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(store.path)
+    assert cli.main(["check", path]) == 0
+    assert "is whole: 2 episodes, 10 frames" in capsys.readouterr().out
+    video = store.folder(store.split("train")[0]) / "main.mov"
+    video.write_bytes(video.read_bytes()[:-1])
+    assert cli.main(["check", path]) == 1
+    said = capsys.readouterr()
+    assert f"{video}: is cut short" in said.out
+    assert said.err == (
+        f"error: store `{path}` has 1 problem\nhint: worldloom check {path} --repair\n"
+    )
+    assert cli.main(["check", path, "--repair"]) == 0
+    said = capsys.readouterr().out
+    assert "moved to" in said and "is whole: 1 episodes, 5 frames" in said
+    assert (store.path / "set-aside" / "episodes" / video.parent.name / "main.mov").exists()

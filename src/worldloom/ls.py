@@ -99,7 +99,7 @@ def describe_store(store: Store) -> str:
     if info.sensors:
         lines.append(f"sensors      {', '.join(f'{k} [{v}]' for k, v in info.sensors.items())}")
     lines += [f"size         {size_text(size)}", ""]
-    rows = [("split", "episodes", "frames", "mean return", "actions known", "policies")]
+    rows: list[tuple[str, ...]] = [("split", "episodes", "frames", "mean return", "actions known", "policies")]
     for split in ("train", "heldout"):
         rows.append(_split_row(split, [row for row in store.episodes if row.split == split]))
     return "\n".join([*lines, columns(rows)])
