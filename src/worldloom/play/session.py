@@ -120,7 +120,7 @@ class Session:
         render: Any = self.world
         image = render.render(state.world, camera=self.camera)[0]
         # A copy: this frame may still wait to be sent when the world draws the next one.
-        pixels = np.array(torch.as_tensor(image).cpu(), order="C")
+        pixels = np.array(torch.as_tensor(image).cpu().numpy(), order="C")
         return Frame(pixels, state.seed, state.tick, ended(state.step))
 
     def tick(self, state: SessionState, keys: Sequence[str]) -> tuple[SessionState, Frame]:

@@ -1,0 +1,211 @@
+"""Which key does what, and which keys are down."""
+
+import numpy as np
+import pytest
+
+from worldloom.actions import ActionSpec, Binary, Categorical, Continuous
+from worldloom.play.keys import RESERVED, Held, key_map
+
+DIAGONALS = ("UPRIGHT", "UPLEFT", "DOWNRIGHT", "DOWNLEFT")
+WAYS = ("UP", "RIGHT", "LEFT", "DOWN", *DIAGONALS)
+ALE = ("NOOP", "FIRE", *WAYS, *(f"{way}FIRE" for way in WAYS))
+MOVES = ("noop", "move_left", "move_right", "move_up", "move_down", "do", "sleep")
+PLACE = ("place_stone", "place_table", "place_furnace", "place_plant")
+MAKE = tuple(f"make_{m}_{t}" for t in ("pickaxe", "sword") for m in ("wood", "stone", "iron"))
+CRAFTER = MOVES + PLACE + MAKE
+MINIGRID = ["left", "right", "forward", "pickup", "drop", "toggle", "done"]
+
+
+def _categorical(labels, null=0):
+    return ActionSpec((Categorical("a", len(labels), null, tuple(labels)),))
+
+
+def _chosen(spec, *keys):
+    return int(key_map(spec).action(keys).values["a"][0])
+
+
+def _codes(spec):
+    return {(b.component, b.part): b.codes for b in key_map(spec).buttons}
+
+
+def test_binary_keys_lie_where_a_person_looks_for_them():
+    keys = ("left", "right", "jump", "run")
+    spec = ActionSpec((Binary("keys", keys),))
+    codes = _codes(spec)
+    assert codes["keys", "left"] == ("ArrowLeft", "KeyA")
+    assert codes["keys", "jump"] == ("Space", "ArrowUp", "KeyW")
+    assert codes["keys", "run"][0] == "ShiftLeft"
+    action = key_map(spec).action(("KeyA", "Space"))
+    np.testing.assert_array_equal(action.values["keys"], [[1, 0, 1, 0]])
+    assert action.values["keys"].dtype == np.uint8
+    assert action.known.tolist() == [True]
+
+
+def test_jump_leaves_the_up_arrow_to_up():
+    codes = _codes(ActionSpec((Binary("keys", ("jump", "up")),)))
+    assert codes["keys", "jump"] == ("Space",)
+    assert codes["keys", "up"] == ("ArrowUp", "KeyW")
+
+
+def test_names_that_are_key_codes_are_those_keys():
+    codes = _codes(ActionSpec((Binary("keys", ("KeyW", "q", "Space")),)))
+    assert codes == {
+        ("keys", "KeyW"): ("KeyW",),
+        ("keys", "q"): ("KeyQ",),
+        ("keys", "Space"): ("Space",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "label"),
+    [
+        ((), "NOOP"),
+        (("ArrowLeft",), "LEFT"),
+        (("KeyA", "Space"), "LEFTFIRE"),
+        (("Space", "ArrowUp", "ArrowRight"), "UPRIGHTFIRE"),
+        (("ArrowLeft", "ArrowUp", "KeyD"), "UPRIGHT"),  # the latest of two opposites wins
+        (("KeyD", "ArrowUp", "ArrowLeft"), "UPLEFT"),
+        (("KeyQ", "F5"), "NOOP"),
+    ],
+)
+def test_atari_labels_are_chords(keys, label):
+    assert ALE[_chosen(_categorical(ALE), *keys)] == label
+
+
+def test_atari_needs_five_buttons_only():
+    assert len(key_map(_categorical(ALE)).buttons) == 5
+
+
+def test_crafter_moves_with_arrows_and_reaches_every_action():
+    spec = _categorical(CRAFTER)
+    assert CRAFTER[_chosen(spec, "ArrowUp")] == "move_up"
+    assert CRAFTER[_chosen(spec, "Space")] == "do"
+    assert CRAFTER[_chosen(spec, "ArrowUp", "ArrowLeft")] == "move_left"
+    assert CRAFTER[_chosen(spec, "ArrowLeft", "ArrowUp")] == "move_up"
+    reached = {_chosen(spec, button.codes[0]) for button in key_map(spec).buttons}
+    assert reached == set(range(1, len(CRAFTER)))
+
+
+def test_a_null_that_means_something_has_a_key_too():
+    spec = _categorical(MINIGRID, null=6)
+    assert _chosen(spec) == 6
+    assert MINIGRID[_chosen(spec, "ArrowUp")] == "forward"
+    reached = {_chosen(spec, button.codes[0]) for button in key_map(spec).buttons}
+    assert reached == set(range(7))
+
+
+def test_labels_that_mean_the_same_key_stay_apart():
+    spec = _categorical(["noop", "left", "turn_left"])
+    reached = {_chosen(spec, button.codes[0]) for button in key_map(spec).buttons}
+    assert reached == {1, 2}
+
+
+def test_choices_without_labels_are_digits_then_letters():
+    spec = ActionSpec((Categorical("a", 12, 3),))
+    assert _chosen(spec) == 3
+    assert [_chosen(spec, f"Digit{i}") for i in range(10)] == list(range(10))
+    reached = {_chosen(spec, button.codes[0]) for button in key_map(spec).buttons}
+    assert reached == set(range(12))
+
+
+def test_continuous_components_are_pushed_to_their_bounds():
+    spec = ActionSpec((Continuous("stick", (-2.0, -0.5), (2.0, 1.5)),))
+
+    def push(*keys):
+        return key_map(spec).action(keys).values["stick"][0].tolist()
+
+    assert push() == [0.0, 0.0]
+    assert push("ArrowLeft") == [-2.0, 0.0]
+    assert push("ArrowRight", "ArrowUp") == [2.0, 1.5]
+    assert push("ArrowDown") == [0.0, -0.5]
+    assert push("ArrowLeft", "ArrowRight") == [2.0, 0.0]
+    assert push("ArrowRight", "ArrowLeft") == [-2.0, 0.0]
+
+
+def test_pedals_take_one_key_each():
+    spec = ActionSpec((Continuous("car", (-1.0, 0.0, 0.0), (1.0, 1.0, 1.0)),))
+    codes = _codes(spec)
+    assert len(codes) == 4
+    assert codes["car", "1+"][0] == "ArrowUp" and codes["car", "2+"][0] == "ArrowDown"
+    assert key_map(spec).action(("ArrowUp",)).values["car"][0].tolist() == [0.0, 1.0, 0.0]
+
+
+def test_a_component_without_bounds_is_pushed_by_one():
+    spec = ActionSpec((Continuous("x", (float("-inf"),), (float("inf"),)),))
+    assert key_map(spec).action(("ArrowLeft",)).values["x"].tolist() == [[-1.0]]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        _categorical(ALE),
+        _categorical(CRAFTER),
+        ActionSpec((Categorical("a", 60),)),
+        ActionSpec(
+            (Binary("p", ("left", "right", "fire")), Binary("q", ("left", "right", "fire")))
+        ),
+        ActionSpec((Binary("k", ("p", "r", "n", "jump")), Categorical("c", 3))),
+        ActionSpec((Continuous("x", (-1.0,) * 20, (1.0,) * 20), Binary("k", ("left", "up"))), 4),
+    ],
+)
+def test_no_key_is_given_twice_and_every_action_is_valid(spec):
+    keys = key_map(spec)
+    codes = [code for button in keys.buttons for code in button.codes]
+    assert len(set(codes)) == len(codes)
+    assert not set(codes) & RESERVED
+    assert all(button.codes for button in keys.buttons)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        action = keys.action([code for code in codes if rng.random() < 0.3])
+        spec.check(action.values, "action")
+        for component in spec.components:
+            value = action.values[component.name]
+            assert value.shape == (1, *spec.shape(component)) and value.dtype == component.dtype
+
+
+def test_no_keys_is_the_null_action():
+    spec = ActionSpec(
+        (Categorical("c", 5, 2), Binary("b", ("up",)), Continuous("x", (1.0,), (2.0,))), per_frame=3
+    )
+    action, null = key_map(spec).action(()), spec.null((1,))
+    for name, value in null.items():
+        np.testing.assert_array_equal(action.values[name], value)
+
+
+def test_a_tap_between_ticks_counts_for_one_tick():
+    held = Held().changed(["Space"]).changed([])
+    assert held.keys() == ("Space",)
+    assert held.ticked().keys() == ()
+
+
+def test_a_tap_that_the_page_reports_itself_counts():
+    assert Held().changed(["KeyA"], ["Space"]).keys() == ("Space", "KeyA")
+    assert Held(("KeyA",)).changed(["KeyA"], ["Space"]).keys() == ("Space", "KeyA")
+
+
+def test_held_keys_stay_and_releases_are_at_once():
+    held = Held().changed(["KeyA"]).ticked()
+    assert held.keys() == ("KeyA",)
+    assert held.changed([]).keys() == ()  # it was seen by a tick already: no tap
+
+
+def test_clearing_is_an_empty_set():
+    held = Held().changed(["KeyA", "Space"]).ticked().changed([])
+    assert held.keys() == ()
+
+
+def test_the_latest_press_comes_last():
+    held = Held().changed(["KeyA"]).changed(["KeyA", "KeyD"])
+    assert held.keys() == ("KeyA", "KeyD")
+    assert held.changed(["KeyD", "KeyA"]).keys() == ("KeyD", "KeyA")
+
+
+def test_what_the_page_draws():
+    entry = key_map(ActionSpec((Binary("keys", ("left", "jump_high")),))).to_json()
+    assert entry[0] == {
+        "codes": ["ArrowLeft", "KeyA"],
+        "keys": ["←", "A"],
+        "label": "left",
+        "slot": "left",
+    }
+    assert entry[1]["label"] == "jump high" and entry[1]["slot"] == ""

@@ -1,0 +1,137 @@
+"""Messages, the frame header, clocks and percentiles."""
+
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from worldloom.play import protocol
+from worldloom.play.clock import Latency, next_deadline
+from worldloom.play.protocol import Header, ProtocolError, check_hello, parse
+
+
+def _text(**fields):
+    return json.dumps(fields)
+
+
+def test_every_message_is_understood():
+    hello = parse(_text(type="hello", version=1, token="t", seed=3))
+    assert hello == protocol.Hello(1, "t", 3)
+    assert parse(_text(type="hello", version=1, token="t")).seed == 0
+    keys = parse(_text(type="keys", held=["KeyA"], tapped=["Space"], time=12))
+    assert keys == protocol.Keys(("KeyA",), ("Space",), 12)
+    assert parse(_text(type="ack", frame=2**32 - 1)) == protocol.Ack(2**32 - 1)
+    assert parse(_text(type="pause", on=True)) == protocol.Pause(True)
+    assert parse(_text(type="step")) == protocol.StepOnce()
+    assert parse(_text(type="reset", seed=4)) == protocol.Reset(4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        "null",
+        "[" * 4000,
+        "9" * 4000 + "x",
+        _text(),
+        _text(type="nonsense"),
+        _text(type=["hello"]),
+        _text(type="hello", version="1", token="t"),
+        _text(type="hello", version=1),
+        _text(type="hello", version=1, token="t", seed=2**40),
+        _text(type="keys", held="KeyA", tapped=[], time=0),
+        _text(type="keys", held=[1], tapped=[], time=0),
+        _text(type="keys", held=["x" * 33], tapped=[], time=0),
+        _text(type="keys", held=["x"] * 33, tapped=[], time=0),
+        _text(type="keys", held=[], tapped=[], time=-1),
+        _text(type="keys", held=[], tapped=[], time=1.5),
+        _text(type="keys", held=[], tapped=[]),
+        _text(type="ack", frame=2**32),
+        _text(type="ack", frame=True),
+        _text(type="pause", on=1),
+        _text(type="reset", seed=-1),
+        _text(type="reset", seed=2**31),
+        _text(type="step", pad="x" * 5000),
+    ],
+)
+def test_anything_else_is_a_typed_error(text):
+    with pytest.raises(ProtocolError) as caught:
+        parse(text)
+    assert caught.value.code == "malformed"
+    assert len(caught.value.message) < 200
+
+
+def test_the_greeting_is_checked():
+    good = parse(_text(type="hello", version=protocol.VERSION, token="secret"))
+    assert check_hello(good, "secret") is good
+    for fields, code in [
+        ({"version": protocol.VERSION + 1, "token": "secret"}, "version"),
+        ({"version": protocol.VERSION, "token": "guess"}, "token"),
+        ({"version": protocol.VERSION, "token": ""}, "token"),
+        ({"version": protocol.VERSION, "token": "\ud800"}, "token"),
+    ]:
+        with pytest.raises(ProtocolError) as caught:
+            check_hello(parse(_text(type="hello", **fields)), "secret")
+        assert caught.value.code == code
+    with pytest.raises(ProtocolError, match="first message"):
+        check_hello(protocol.StepOnce(), "secret")
+
+
+def test_the_header_is_sixteen_little_endian_bytes():
+    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET)
+    assert header.pack() == struct.pack("<IIIHBB", 1, 2, 3, 4, 1, 5)
+    assert len(header.pack()) == 16
+    assert Header.unpack(header.pack() + b"image") == header
+
+
+def test_header_numbers_wrap_and_saturate_instead_of_failing():
+    header = Header.unpack(Header(2**32 + 1, 0, 2**32 + 7, 10**6, 0, 0).pack())
+    assert (header.frame, header.server_time, header.model_time) == (1, 7, 0xFFFF)
+
+
+def test_small_frames_are_raw_and_large_ones_jpeg():
+    small = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
+    kind, body = protocol.encode(small)
+    assert kind == protocol.RAW and body == small.tobytes()
+    large = np.zeros((129, 64, 3), np.uint8)
+    large[:, :, 1] = np.arange(64) * 4
+    kind, body = protocol.encode(large)
+    assert kind == protocol.JPEG
+    back = np.asarray(Image.open(io.BytesIO(body)).convert("RGB"), int)
+    assert back.shape == large.shape and np.abs(back - large).max() < 16
+
+
+def test_the_clock_keeps_its_beat_when_a_little_late():
+    # Due at 10, woke at 10.6: the next is due at 11 still, not at 11.6.
+    assert next_deadline(10.0, 10.6, 1.0) == 11.0
+    assert next_deadline(10.0, 11.9, 1.0) == 11.0
+
+
+def test_the_clock_never_runs_a_burst():
+    deadline, now, ticks = 0.0, 7.5, 0
+    deadline = next_deadline(deadline, now, 1.0)
+    while deadline <= now:  # how many ticks start before the clock is back on its beat
+        deadline = next_deadline(deadline, now, 1.0)
+        ticks += 1
+    assert ticks <= 1
+
+
+def test_percentiles_leave_the_warm_up_out_and_keep_a_window():
+    latency = Latency(window=10, warmup=2)
+    for seconds in (9.0, 8.0, *[1.0] * 5, *[0.002] * 10):
+        latency.add("step", seconds)
+    assert latency.warmup_ms == 9000
+    assert latency.percentiles() == {"step": {"p50": 2.0, "p95": 2.0}}
+
+
+def test_percentiles_are_right():
+    latency = Latency()
+    for ms in range(101):
+        latency.add("input_to_frame", ms / 1e3)
+    assert latency.percentiles()["input_to_frame"] == {"p50": 50.0, "p95": 95.0}
