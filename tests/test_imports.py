@@ -26,7 +26,7 @@ MAY = {
     "agents": BASE | {"agents", "world", "data", "envs"},
     "check": BASE | {"world", "data", "envs"},
     "configs": BASE | {"models", "train"},
-    "hub": BASE | {"models", "world", "data", "envs", "configs", "agents"},
+    "hub": BASE | {"models", "train", "world", "data", "envs", "configs", "agents"},
 }
 # `models` may know of `data` only the nouns, not the files.
 ONLY = {("models", "data"): {"worldloom.data.types"}}

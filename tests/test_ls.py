@@ -1,6 +1,7 @@
 """What `worldloom data` and `worldloom ls` say of stores, environments and broken things."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,34 @@ def test_check_names_what_is_broken_and_repair_sets_it_aside(
     said = capsys.readouterr().out
     assert "moved to" in said and "is whole: 1 episodes, 5 frames" in said
     assert (store.path / "set-aside" / "episodes" / video.parent.name / "main.mov").exists()
+
+
+def test_runs_say_how_far_they_are(tmp_path: Path) -> None:
+    for stage, size in (("tokenizer", "tiny"), ("dynamics", "tiny")):
+        folder = tmp_path / "runs" / "a" / stage
+        folder.mkdir(parents=True)
+        config = {"size": size, "store": "stores/x", "schedule": {"steps": 100}}
+        (folder / "config.json").write_text(json.dumps(config))
+    (tmp_path / "runs/a/tokenizer/weights.safetensors").touch()
+    lines = ['{"step": 7, "event": "resumed"}', '{"step": 40, "loss": 0.125}', '{"step": 4']
+    (tmp_path / "runs/a/dynamics/metrics.jsonl").write_text("\n".join(lines))
+    run = str(tmp_path / "runs/a")
+    assert [cells(line) for line in ls.runs(str(tmp_path)).splitlines()[1:]] == [
+        [run, "dynamics", "tiny", "step 40 of 100", "0.125", "stores/x"],
+        [run, "tokenizer", "tiny", "done", "–", "stores/x"],
+    ]
+
+
+def test_a_broken_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a" / "dynamics").mkdir(parents=True)
+    (tmp_path / "a" / "dynamics" / "config.json").write_text("{}")
+    assert "broken: config.json" in ls.runs(str(tmp_path))
+
+
+def test_ls_prints_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ls", "--root", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    for words in ("no runs here", "no stores here", "worldloom/Hop-v0", "nano"):
+        assert words in out
+    assert cli.main(["ls", "stores", "--root", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("no stores here")

@@ -53,3 +53,15 @@ def test_a_line_is_printed_only_when_due(clock: Clock) -> None:
         "[  0%] a: starting, about 0:40 left",
         "[ 12%] a: 5 of 10, about 0:35 left",
     ]
+
+
+def test_nothing_is_forecast_from_nothing(clock: Clock) -> None:
+    out = io.StringIO()
+    progress = Progress({"a": 0}, every=1, out=out, clock=clock)
+    progress.begin("a", "starting")
+    clock.now = 2
+    progress.update(0.25, "a quarter")
+    assert out.getvalue().splitlines() == [
+        "[  0%] a: starting",
+        "[ 25%] a: a quarter, about 0:06 left",
+    ]

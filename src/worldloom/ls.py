@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from worldloom.actions import ActionSpec, Binary
 from worldloom.data.store import EpisodeRow, Store
@@ -73,7 +74,44 @@ def stores(root: str) -> str:
     return columns(rows) if len(rows) > 1 else hint
 
 
-def envs(root: str = "") -> str:
+def runs(root: str) -> str:
+    """The runs below a folder, one line for each stage."""
+    rows: list[tuple[str, ...]] = [("run", "stage", "size", "state", "loss", "store")]
+    for path in find(root, "config.json", depth=4):
+        if path.name not in ("tokenizer", "dynamics"):
+            continue
+        try:
+            config = json.loads((path / "config.json").read_text())
+            named = (str(config["size"]), *_progress(path, config), str(config["store"]))
+        except (ValueError, KeyError) as error:
+            named = ("", f"broken: config.json, {error}", "", "")
+        rows.append((str(path.parent), path.name, *named))
+    hint = "no runs here; `worldloom quickstart` or `worldloom train tokenizer STORE` makes one"
+    return columns(rows) if len(rows) > 1 else hint
+
+
+def _progress(stage: Path, config: dict[str, Any]) -> tuple[str, str]:
+    """How far a stage is, and its last loss."""
+    metrics = stage / "metrics.jsonl"
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    rows = [row for row in map(_row, lines) if "loss" in row]
+    last = rows[-1] if rows else {}
+    loss = f"{last['loss']:.4g}" if last else "–"
+    if (stage / "weights.safetensors").exists():
+        return "done", loss
+    steps = config.get("schedule", {}).get("steps", "?")
+    return f"step {last.get('step', 0)} of {steps}", loss
+
+
+def _row(line: str) -> dict[str, Any]:
+    """One line of metrics; empty where the writer died in the middle of it."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {}
+
+
+def envs() -> str:
     """The environments that this project is tested with, and how to install them."""
     rows = [("environment", "installed", "what")]
     for name, extra, module, what in ENVIRONMENTS:
@@ -99,7 +137,9 @@ def describe_store(store: Store) -> str:
     if info.sensors:
         lines.append(f"sensors      {', '.join(f'{k} [{v}]' for k, v in info.sensors.items())}")
     lines += [f"size         {size_text(size)}", ""]
-    rows: list[tuple[str, ...]] = [("split", "episodes", "frames", "mean return", "actions known", "policies")]
+    rows: list[tuple[str, ...]] = [
+        ("split", "episodes", "frames", "mean return", "actions known", "policies")
+    ]
     for split in ("train", "heldout"):
         rows.append(_split_row(split, [row for row in store.episodes if row.split == split]))
     return "\n".join([*lines, columns(rows)])
@@ -171,7 +211,7 @@ def cost(name: str) -> Cost:
     return Cost(parts[0], parts[1], shape.tokens, 20 * max(parts), 4 * (sum(parts) + held + ring))
 
 
-def sizes(root: str = "") -> str:
+def sizes() -> str:
     """The named sizes: parameters, tokens a frame and memory."""
     from worldloom import configs
 

@@ -20,7 +20,8 @@ class Progress:
     or faster this machine has been so far.
 
     Args:
-      stages: name to the seconds that it is expected to take, in order.
+      stages: name to the seconds that it is expected to take, in order; 0 where
+        nobody knows, then nothing is forecast before 2% of it are done.
       every: seconds between two lines.
       out: where the lines go; standard error if None.
       clock: seconds, for tests.
@@ -64,10 +65,12 @@ class Progress:
         """A line now, without a forecast."""
         self._write(text)
 
-    def left(self, fraction: float) -> float:
+    def left(self, fraction: float) -> float | None:
         """Seconds that everything still needs, with the running stage `fraction` done."""
         spent = self.clock() - self._began
         expected = self.stages.get(self._now, 0.0)
+        if not expected and fraction < 0.02:
+            return None
         total = self._expected + fraction * expected
         speed = (self._spent + spent) / total if total > 0 else 1.0
         later = [v for k, v in self.stages.items() if k not in self._done and k != self._now]
@@ -82,11 +85,13 @@ class Progress:
             self._now = ""
 
     def _line(self, fraction: float, text: str) -> None:
-        whole = sum(self.stages.values()) or 1.0
-        passed = sum(self.stages.get(stage, 0.0) for stage in self._done)
-        share = (passed + fraction * self.stages.get(self._now, 0.0)) / whole
+        weights = self.stages if any(self.stages.values()) else dict.fromkeys(self.stages, 1.0)
+        passed = sum(weights.get(stage, 0.0) for stage in self._done)
+        share = (passed + fraction * weights.get(self._now, 0.0)) / sum(weights.values())
         words = f"{self._now}: {text}" if text else self._now
-        self._write(f"[{share:4.0%}] {words}, about {clock_text(self.left(fraction))} left")
+        left = self.left(fraction)
+        forecast = "" if left is None else f", about {clock_text(left)} left"
+        self._write(f"[{share:4.0%}] {words}{forecast}")
 
     def _write(self, text: str) -> None:
         self._printed = self.clock()

@@ -10,8 +10,13 @@ def ls(what: Literal["all", "runs", "stores", "envs", "sizes"] = "all", *, root:
       what: which of them.
       root: folder below which runs and stores are looked for, three levels deep.
     """
-    from worldloom import ls as listing
+    from worldloom import ls as tables
 
-    for kind in ("runs", "stores", "envs", "sizes"):
-        if what in ("all", kind):
-            print(listing.table(kind, root))
+    kinds = {
+        "runs": lambda: tables.runs(root),
+        "stores": lambda: tables.stores(root),
+        "envs": tables.envs,
+        "sizes": tables.sizes,
+    }
+    shown = [make() for kind, make in kinds.items() if what in ("all", kind)]
+    print("\n\n".join(shown))

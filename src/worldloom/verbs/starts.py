@@ -1,0 +1,62 @@
+"""From a word of the command line to a world, and to where it can start."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worldloom.errors import WorldloomError
+
+if TYPE_CHECKING:
+    from worldloom.data.store import Store
+    from worldloom.data.types import Clip
+
+COUNT = 32
+LENGTH = 8
+
+
+def contexts(store: "Store", *, count: int = COUNT, length: int = LENGTH) -> "list[Clip]":
+    """The first frames of held-out episodes, as contexts of one row each.
+
+    Args:
+      store: whose held-out episodes are used; those of training where none is held out.
+      count: at most so many.
+      length: frames of each.
+    """
+    import torch
+
+    from worldloom.actions import Action
+    from worldloom.data.types import Clip
+
+    names = store.split("heldout") or store.split("train")
+    names = [name for name in names if store.row(name).length > length][:count]
+    if not names:
+        raise WorldloomError(
+            f"store `{store.path}` has no episode of more than {length} frames",
+            f"worldloom record ENV {store.path}",
+        )
+    clips = []
+    for name in names:
+        episode = store.read(name, 0, length)
+        actions = Action(dict(episode.actions), episode.action_known)
+        clips.append(
+            Clip(
+                frames={k: torch.from_numpy(v)[None] for k, v in episode.frames.items()},
+                actions=actions.map(lambda array: torch.from_numpy(array)[None]),
+            )
+        )
+    return clips
+
+
+def run_store(run: str, store: str | None) -> "Store":
+    """The store that a run was trained on, or the one that is named instead."""
+    from worldloom.data.store import Store
+    from worldloom.train.stage import Stage
+
+    if store is not None:
+        return Store.open(store)
+    recorded = Stage.open(Path(run) / "dynamics").config["store"]
+    if not Path(recorded).exists():
+        raise WorldloomError(
+            f"run `{run}` was trained on `{recorded}`, which is not there any more",
+            "name a store of the same kind with --store",
+        )
+    return Store.open(recorded)

@@ -1,0 +1,183 @@
+"""`worldloom train tokenizer`, `train dynamics`, `train --resume`: learning from a store."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from worldloom.errors import WorldloomError
+from worldloom.verbs.parse import on_interrupt
+
+if TYPE_CHECKING:
+    from worldloom.configs import Size
+    from worldloom.train.setup import Options
+
+STAGES = ("tokenizer", "dynamics")
+Name = Literal["nano", "tiny", "small", "base", "large"]
+Tracker = Literal["none", "trackio", "wandb", "tensorboard"]
+
+
+def tokenizer(
+    store: str,
+    *,
+    run: str | None = None,
+    size: Name = "tiny",
+    steps: int | None = None,
+    batch: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    save_minutes: float = 5.0,
+    perceptual: str | None = None,
+    track: Tracker = "none",
+) -> None:
+    """Trains the tokenizer: frames to latents and back.
+
+    Args:
+      store: folder of the recordings.
+      run: folder that the run writes; runs/STORE by default.
+      size: named configuration, see `worldloom ls sizes`.
+      steps: updates in all; the size's own number by default.
+      batch: clips of a short batch; the size's own number by default.
+      rate: peak learning rate; the size's own by default.
+      seed: of everything random.
+      save_minutes: minutes between two checkpoints.
+      perceptual: LPIPS weights in safetensors, for those who have them.
+      track: sends the metrics there too; metrics.jsonl is always written.
+    """
+    from worldloom.data.store import Store
+    from worldloom.train.setup import size_for
+    from worldloom.train.tokenizer import train_tokenizer
+
+    opened = Store.open(store)
+    chosen = _changed(size_for(opened, size), "tokenizer", steps=steps, batch=batch, rate=rate)
+    folder = Path(run or f"runs/{opened.path.name}")
+    weights = None if perceptual is None else Path(perceptual)
+    with _told(folder, "tokenizer", seed=seed, minutes=save_minutes, track=track) as options:
+        train_tokenizer(opened, folder, chosen, options, perceptual=weights)
+
+
+def dynamics(
+    store: str,
+    *,
+    run: str | None = None,
+    size: Name | None = None,
+    steps: int | None = None,
+    batch: int | None = None,
+    rate: float | None = None,
+    bootstrap_rows: float | None = None,
+    seed: int = 0,
+    save_minutes: float = 5.0,
+    track: Tracker = "none",
+) -> None:
+    """Trains the dynamics: what happens next.
+
+    Args:
+      store: folder of the recordings.
+      run: folder of the run, whose tokenizer is trained; runs/STORE by default.
+      size: named configuration, see `worldloom ls sizes`; the tokenizer's by default.
+      steps: updates in all; the size's own number by default.
+      batch: clips of a short batch; the size's own number by default.
+      rate: peak learning rate; the size's own by default.
+      bootstrap_rows: share of rows that learn shortcuts; 1 is the paper's own sampling.
+      seed: of everything random.
+      save_minutes: minutes between two checkpoints.
+      track: sends the metrics there too; metrics.jsonl is always written.
+    """
+    from dataclasses import replace
+
+    from worldloom.data.store import Store
+    from worldloom.train.dynamics import train_dynamics
+    from worldloom.train.setup import size_for
+
+    opened = Store.open(store)
+    folder = Path(run or f"runs/{opened.path.name}")
+    chosen = size_for(opened, size or _tokenizer_size(folder, store))
+    chosen = _changed(chosen, "dynamics", steps=steps, batch=batch, rate=rate)
+    if bootstrap_rows is not None:
+        forcing = replace(chosen.forcing, bootstrap_rows=bootstrap_rows)
+        chosen = replace(chosen, forcing=forcing)
+    with _told(folder, "dynamics", seed=seed, minutes=save_minutes, track=track) as options:
+        train_dynamics(opened, folder, chosen, options)
+
+
+def resume(*, resume: str) -> None:
+    """Continues a training run exactly where it stopped.
+
+    Args:
+      resume: folder of the run.
+    """
+    from worldloom.configs import named
+    from worldloom.data.store import Store
+    from worldloom.train.dynamics import train_dynamics
+    from worldloom.train.stage import Stage
+    from worldloom.train.tokenizer import train_tokenizer
+
+    run = Path(resume)
+    begun = [name for name in STAGES if (run / name / "config.json").exists()]
+    if not begun:
+        raise WorldloomError(
+            f"`{resume}` is no run: it has neither tokenizer/ nor dynamics/",
+            "give the folder that `worldloom train tokenizer` wrote",
+        )
+    stage = next((s for s in (Stage.open(run / n) for n in begun) if not s.done), None)
+    if stage is None:
+        done = f"`{resume}` is finished: {' and '.join(begun)}"
+        raise WorldloomError(done, f"worldloom play {resume}")
+    name, config = stage.path.name, stage.config
+    store = Store.open(config["store"])
+    size = named(config["size"], store.info.cameras["main"])
+    with _told(run, name, seed=config["seed"], minutes=5.0, track="none") as options:
+        if name == "tokenizer":
+            train_tokenizer(store, run, size, options, resume=True)
+        else:
+            train_dynamics(store, run, size, options, resume=True)
+
+
+def _tokenizer_size(run: Path, store: str) -> str:
+    """The size that the run's tokenizer was trained at."""
+    from worldloom.train.stage import Stage
+
+    if not (run / "tokenizer" / "config.json").exists():
+        raise WorldloomError(
+            f"run `{run}` has no tokenizer", f"worldloom train tokenizer {store} --run {run}"
+        )
+    return Stage.open(run / "tokenizer").config["size"]
+
+
+def _changed(
+    size: "Size", stage: str, *, steps: int | None, batch: int | None, rate: float | None
+) -> "Size":
+    """The size with another number of steps, batch or rate in one stage."""
+    from dataclasses import replace
+
+    prefix = "tokenizer_" if stage == "tokenizer" else ""
+    for name, fields in (
+        ("schedule", {"steps": steps, "rate": rate}),
+        ("batches", {"rows": batch}),
+    ):
+        given = {key: value for key, value in fields.items() if value is not None}
+        wrong = [f"{key} {value}" for key, value in given.items() if value <= 0]
+        if wrong:
+            raise WorldloomError(f"{wrong[0]} makes no sense", "give a number above 0", code=2)
+        part = replace(getattr(size, prefix + name), **given)
+        size = replace(size, **{prefix + name: part})
+    return size
+
+
+@contextmanager
+def _told(run: Path, stage: str, *, seed: int, minutes: float, track: str) -> Iterator["Options"]:
+    """Options that print a line every few seconds, and what Ctrl-C keeps."""
+    from worldloom.progress import Progress
+    from worldloom.train.setup import Options
+
+    progress = Progress({stage: 0.0})
+    progress.begin(stage, f"into {run}")
+
+    def report(step: int, steps: int, loss: float) -> None:
+        progress.update(step / steps, f"step {step:,} of {steps:,}, loss {loss:.4g}")
+
+    kept = f"{run / stage} is kept; continue with `worldloom train --resume {run}`"
+    tracker = None if track == "none" else track
+    with on_interrupt(kept):
+        yield Options(seed=seed, save_minutes=minutes, report=report, track=tracker)
+    progress.say(f"{stage}: done, in {run / stage}")

@@ -1,0 +1,92 @@
+"""`worldloom play`, `eval`: a world in use."""
+
+from pathlib import Path
+
+from worldloom.errors import WorldloomError
+from worldloom.verbs.parse import on_interrupt
+
+
+def play(
+    world: str,
+    *,
+    store: str | None = None,
+    fps: float | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8787,
+    open: bool = True,
+) -> None:
+    """Opens a page in which a person enters a world.
+
+    Args:
+      world: folder of a run, or the id of an environment.
+      store: whose held-out episodes a dream begins with; the run's own by default.
+      fps: frames a second; the world's own by default.
+      host: address to listen on; another than 127.0.0.1 lets other machines in.
+      port: port to listen on; 0 takes any free one.
+      open: whether the page is opened in the browser.
+    """
+    from worldloom.play.server import serve
+    from worldloom.play.session import from_clips, from_seed
+    from worldloom.verbs.starts import contexts, run_store
+
+    if Path(world).is_dir():
+        from worldloom.hub import load_world
+
+        entered = load_world(world)
+        make_start = from_clips(contexts(run_store(world, store)))
+    else:
+        from worldloom.envs.world import GymWorld
+
+        if store is not None:
+            raise WorldloomError(f"`{world}` is an environment and starts from seeds, not a store")
+        entered, make_start = GymWorld(world), from_seed
+    serve(entered, make_start, host=host, port=port, open_browser=open, fps=fps, title=world)
+
+
+def evaluate(
+    run: str,
+    store: str,
+    *,
+    out: str | None = None,
+    episodes: int = 64,
+    context: int = 8,
+    horizons: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Scores a world on held-out episodes of a store.
+
+    Args:
+      run: folder of the run.
+      store: folder of the recordings.
+      out: folder for the report; RUN/eval-STORE by default.
+      episodes: at most so many held-out episodes, one window each.
+      context: frames that the world is shown first.
+      horizons: frames after the context at which it is scored.
+      seed: of the rollouts' noise and of the resampling.
+      json: prints the report as JSON in place of the table.
+    """
+    import json as encoder
+
+    from worldloom.data.store import Store
+    from worldloom.evaluate.openloop import evaluate as score
+    from worldloom.hub import load_world
+    from worldloom.progress import Progress
+
+    opened = Store.open(store)
+    folder = Path(out or f"{run}/eval-{opened.path.resolve().name}")
+    progress = Progress({"eval": 0.0})
+    progress.begin("eval", f"into {folder}")
+    with on_interrupt(f"nothing of {folder} was changed; run the same command again"):
+        report = score(
+            load_world(run),
+            opened,
+            horizons=horizons,
+            episodes=episodes,
+            context=context,
+            seed=seed,
+            out=folder,
+            progress=progress.update,
+        )
+    print(encoder.dumps(report.to_json(), indent=1) if json else report.to_text())
+    progress.say(f"eval: written to {folder}, look at {folder / 'report.html'}")
