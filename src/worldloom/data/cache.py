@@ -27,7 +27,7 @@ import torch
 from worldloom.actions import Action
 from worldloom.data import files, folder, video
 from worldloom.data.folder import EpisodeRow
-from worldloom.data.store import Split, Store
+from worldloom.data.store import Split, Store, repairable
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 
@@ -139,7 +139,7 @@ class ClipCache:
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
-            with files.locked(path):
+            with files.locked(path), repairable(store.path):
                 layout = _extend(store, path, rows, limit_bytes, progress)
         except OSError as error:
             raise files.disk_error(error, f"cache `{path}`", "it is not complete") from error
@@ -239,7 +239,8 @@ class ClipCache:
                     out[...] = frames[row : row + length]
                 else:
                     source = _video(self.store, self.names[episode], camera)
-                    video.decode(source, start, start + length, size=size, out=out)
+                    with repairable(self.store.path):
+                        video.decode(source, start, start + length, size=size, out=out)
             clips[camera] = clip
         return clips
 
@@ -343,10 +344,12 @@ def _append_steps(store: Store, path: Path, layout: Layout, new: list[EpisodeRow
 
 def _episode_steps(store: Store, row: EpisodeRow) -> dict[str, np.ndarray]:
     """The columns of one episode that a clip carries."""
-    steps = folder.read_steps(store.folder(row.name))
     info = store.info
     wanted = [f"action/{c.name}" for c in info.action.components]
-    wanted += ["action_known", "reward", "reward_known", *(f"sensor/{s}" for s in info.sensors)]
+    wanted += [f"sensor/{name}" for name in info.sensors]
+    folder.verify(store.folder(row.name), row)
+    steps = folder.read_steps(store.folder(row.name), row, wanted)
+    wanted += ["action_known", "reward", "reward_known"]
     columns = {name: steps[name] for name in wanted}
     columns["action_known"][0] = False  # nothing led to the first frame
     columns["terminated"] = np.arange(row.length) == (row.length - 1 if row.terminated else -1)

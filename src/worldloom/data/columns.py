@@ -66,6 +66,9 @@ def table_to_arrays(table: pa.Table) -> dict[str, np.ndarray]:
     for name in table.column_names:
         column: Any = table.column(name).combine_chunks()
         shape = tuple(shapes.get(name, {}).get("shape", ()))
+        if 0 in shape:
+            arrays[name] = np.empty((table.num_rows, *shape), shapes[name]["dtype"])
+            continue
         if pa.types.is_fixed_size_list(column.type):
             column = column.flatten()
         flat = column.to_numpy(zero_copy_only=False)
@@ -79,4 +82,6 @@ def _column(array: np.ndarray) -> pa.Array:
     if array.ndim == 1:
         return pa.array(array.tolist() if array.dtype.kind == "U" else array)
     width = int(np.prod(array.shape[1:]))
+    if width == 0:
+        return pa.nulls(len(array))  # arrow has no lists of length 0; the shape is in the metadata
     return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), width)

@@ -15,7 +15,7 @@ the index.
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,12 +161,46 @@ def read_row(folder: Path) -> EpisodeRow:
     row = table_rows(table)[0]
     if row.name != folder.name:
         raise WorldloomError(f"file `{folder / ROW}` belongs to episode `{row.name}`")
+    if row.split not in ("train", "heldout"):
+        raise WorldloomError(f"file `{folder / ROW}` names a split `{row.split}`")
+    if any(Path(file).is_absolute() or ".." in Path(file).parts for file in row.files):
+        raise WorldloomError(f"file `{folder / ROW}` names files outside its episode")
     return row
 
 
-def read_steps(folder: Path) -> dict[str, np.ndarray]:
-    """The per-step columns of one episode: `action/*`, `reward`, `sensor/*`, `info/*`, ..."""
-    return columns.table_to_arrays(columns.read_table(folder / STEPS))
+def verify(folder: Path, row: EpisodeRow) -> None:
+    """Raises where a file is missing or has another length than when it was written."""
+    for name, (size, _) in row.files.items():
+        try:
+            have = (folder / name).stat().st_size
+        except FileNotFoundError as error:
+            raise WorldloomError(f"file `{folder / name}` is missing") from error
+        if have != size:
+            raise WorldloomError(f"file `{folder / name}` has {have} of {size} bytes")
+
+
+def read_steps(folder: Path, row: EpisodeRow, needed: Iterable[str] = ()) -> dict[str, np.ndarray]:
+    """The per-step columns of one episode: `action/*`, `reward`, `sensor/*`, `info/*`, ...
+
+    Args:
+      folder: of the episode.
+      row: of the episode.
+      needed: columns that must be there, beside those that every episode has.
+    """
+    file = folder / STEPS
+    table = columns.read_table(file)
+    try:
+        steps = columns.table_to_arrays(table)
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorldloomError(f"file `{file}` has columns that do not fit: {error}") from error
+    missing = {"action_known", "reward", "reward_known", *needed} - set(steps)
+    if missing:
+        raise WorldloomError(f"file `{file}` lacks {', '.join(sorted(missing))}")
+    if len(steps["reward"]) != row.length:
+        raise WorldloomError(
+            f"file `{file}` has {len(steps['reward'])} rows, the episode {row.length} frames"
+        )
+    return steps
 
 
 def video_path(folder: Path, row: EpisodeRow, camera: str) -> Path:
@@ -198,7 +232,9 @@ def unpack(
         raise WorldloomError(
             f"episode `{folder}` has {row.length} frames, asked for {start} to {stop}"
         )
-    steps = {name: value[start:stop] for name, value in read_steps(folder).items()}
+    verify(folder, row)
+    needed = [f"action/{component.name}" for component in action.components]
+    steps = {name: v[start:stop] for name, v in read_steps(folder, row, needed).items()}
     part = lambda prefix: {  # noqa: E731
         name.removeprefix(prefix): v for name, v in steps.items() if name.startswith(prefix)
     }

@@ -11,14 +11,14 @@ place, so a writer that dies loses at most the episode it was writing, and any
 number of writers may append at once without a lock.
 """
 
-import contextlib
 import errno
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -208,7 +208,9 @@ class Store:
         split = split or split_of(identity, self.info.heldout)
         part = files.part_path(self.path / "episodes" / digest[:6])
         try:
-            row = self._write_episode(part, episode, packed, split=split, digest=digest)
+            part.mkdir()
+            with files.locked(part):  # so that a check knows that its writer is alive
+                row = self._write_episode(part, episode, packed, split=split, digest=digest)
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             outcome = "this episode was not added, the others are safe"
@@ -221,7 +223,7 @@ class Store:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> Episode:
         """Reads one episode back as it was appended, or its frames `start` to `stop`."""
-        try:
+        with repairable(self.path):
             return folder.unpack(
                 self.folder(name),
                 self.row(name),
@@ -230,22 +232,16 @@ class Store:
                 start=start,
                 stop=stop,
             )
-        except WorldloomError as error:
-            hint = error.hint or f"worldloom check {self.path} --repair"
-            raise WorldloomError(error.message, hint) from error
 
     def refresh(self) -> None:
         """Looks again at which episodes there are; reads only the rows of new ones."""
         present = set(episode_names(self.path))
         cached = _read_index(self.path) if present - set(self._rows) else {}
         known = {**cached, **self._rows}
-        try:
+        with repairable(self.path):
             self._rows = {
                 name: known.get(name) or folder.read_row(self.folder(name)) for name in present
             }
-        except WorldloomError as error:
-            hint = f"worldloom check {self.path} --repair"
-            raise WorldloomError(error.message, hint) from error
         if set(cached) != present:
             _write_index(self.path, list(self.episodes))
 
@@ -281,7 +277,6 @@ class Store:
         self, part: Path, episode: Episode, packed: dict[str, bytes], *, split: Split, digest: str
     ) -> EpisodeRow:
         """Writes the files, the row last, and renames the folder into place."""
-        part.mkdir()
         for file, data in packed.items():
             (part / file).parent.mkdir(exist_ok=True)
             files.write_synced(part / file, data)
@@ -300,6 +295,17 @@ class Store:
                 continue
             files.sync_folder(part.parent)
             return row
+
+
+@contextmanager
+def repairable(path: Path) -> Iterator[None]:
+    """Adds the way to repair the store at `path` to an error that has no hint."""
+    try:
+        yield
+    except WorldloomError as error:
+        if error.hint:
+            raise
+        raise WorldloomError(error.message, f"worldloom check {path} --repair") from error
 
 
 def read_info(path: Path) -> StoreInfo:
@@ -353,7 +359,7 @@ def _read_index(path: Path) -> dict[str, EpisodeRow]:
 
 def _write_index(path: Path, rows: list[EpisodeRow]) -> None:
     """Writes the index where that is possible; a store on a read-only disk has none."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         files.replace_file(path / "index.parquet", columns.to_bytes(folder.row_table(rows)))
 
 

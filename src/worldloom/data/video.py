@@ -63,10 +63,11 @@ def encode(target: Path | BinaryIO, frames: np.ndarray, *, fps: float, codec: Co
         stream.pix_fmt = pixels
         stream.codec_context.gop_size = KEYFRAME_EVERY
         stream.codec_context.max_b_frames = 0
-        for index, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        tick = 1 / rate
+        for index, picture in enumerate(np.ascontiguousarray(frames)):
+            frame = av.VideoFrame.from_numpy_buffer(picture, format="rgb24")
             frame = frame if pixels == "rgb24" else frame.reformat(format=pixels)
-            frame.pts, frame.time_base = index, 1 / rate
+            frame.pts, frame.time_base = index, tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
@@ -127,6 +128,10 @@ def _read(
             f"video `{source}` has {stream.frames} frames, asked for {start} to {stop}"
         )
     height, width = size or (stream.height, stream.width)
+    if height > stream.height or width > stream.width:
+        raise WorldloomError(
+            f"video `{source}` is {stream.height}x{stream.width}, expected {height}x{width}"
+        )
     frames = np.empty((stop - start, height, width, 3), np.uint8) if out is None else out
     if start == stop:
         return frames
