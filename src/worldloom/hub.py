@@ -1,0 +1,130 @@
+"""Loads and saves worlds: safetensors weights beside the configuration that made them.
+
+A world lies in a folder as a run leaves it: tokenizer/ and dynamics/, each with
+config.json and weights.safetensors. Loading is strict: every weight must be
+there, fit, and be expected.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from worldloom.actions import ActionSpec
+from worldloom.errors import WorldloomError
+from worldloom.models.dream import DreamWorld, Sampler, dream_spec
+from worldloom.models.dynamics import Dynamics, DynamicsShape
+from worldloom.models.patches import PatchShape, PatchTokenizer
+from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+from worldloom.train.checkpoint import load_strictly, read_tensors, write_tensors
+from worldloom.train.stage import Stage, write_text
+
+STAGES = ("tokenizer", "dynamics")
+
+
+def weights_hash(stage: Path) -> str:
+    """A fingerprint of a stage's final weights."""
+    return hashlib.blake2b(_finished(stage).weights.read_bytes(), digest_size=8).hexdigest()
+
+
+def load_tokenizer(run: str | Path) -> Tokenizer | PatchTokenizer:
+    """The tokenizer of a run, in evaluation mode.
+
+    Raises:
+      WorldloomError: it is not trained to its end, or its weights do not fit.
+    """
+    stage = _finished(Path(run) / "tokenizer")
+    shape: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in stage.config["shape"].items()
+    }
+    tokenizer = (
+        PatchTokenizer(PatchShape(**shape))
+        if stage.config["kind"] == "patches"
+        else Tokenizer(TokenizerShape(**shape))
+    )
+    load_strictly(tokenizer, read_tensors(stage.weights)[0], f"`{stage.weights}`")
+    return tokenizer.eval().requires_grad_(False)
+
+
+def load_dynamics(run: str | Path) -> Dynamics:
+    """The dynamics of a run, in evaluation mode; raises as `load_tokenizer` does."""
+    stage = _finished(Path(run) / "dynamics")
+    actions = ActionSpec.from_json(stage.config["info"]["action"])
+    dynamics = Dynamics(DynamicsShape(**stage.config["shape"]), actions)
+    load_strictly(dynamics, read_tensors(stage.weights)[0], f"`{stage.weights}`")
+    return dynamics.eval().requires_grad_(False)
+
+
+def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
+    """The world of a run.
+
+    Args:
+      run: a run folder with a finished tokenizer and dynamics.
+      sampler: how frames are drawn; the defaults where None.
+
+    Raises:
+      WorldloomError: a stage is missing or unfinished, weights are missing,
+        unexpected or misshapen, or the tokenizer is not the one trained with.
+    """
+    run = Path(run)
+    stage = _finished(run / "dynamics")
+    found = weights_hash(run / "tokenizer")
+    if stage.config["tokenizer"] != found:
+        raise WorldloomError(
+            f"the dynamics of `{run}` was trained on tokenizer {stage.config['tokenizer']}, "
+            f"its tokenizer is {found}",
+            "put the tokenizer back that it was trained with, or train the dynamics again",
+        )
+    tokenizer, dynamics = load_tokenizer(run), load_dynamics(run)
+    info = stage.config["info"]
+    spec = dream_spec(run.name, tokenizer.shape.frame, dynamics.action.spec, info["fps"])
+    return DreamWorld(tokenizer, dynamics, spec, sampler)
+
+
+def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> None:
+    """Copies the world of a run without what only training needs.
+
+    Args:
+      world: the world to save; its weights are written.
+      source: the run that it was loaded from, whose configurations go along.
+      folder: must not exist; appears whole or not at all.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise WorldloomError(f"`{folder}` exists already", "choose another folder")
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    modules = {"tokenizer": world.tokenizer, "dynamics": world.dynamics}
+    try:
+        for name in STAGES:
+            stage = _finished(Path(source) / name)
+            write_tensors(
+                part / name / "weights.safetensors", modules[name].state_dict(), {"stage": name}
+            )
+            write_text(part / name / "config.json", json.dumps(dict(stage.config), indent=2) + "\n")
+        written = weights_hash(part / "tokenizer")
+        file = part / "dynamics" / "config.json"
+        write_text(
+            file, json.dumps({**json.loads(file.read_text()), "tokenizer": written}, indent=2)
+        )
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _finished(path: Path) -> Stage:
+    if not path.is_dir():
+        raise WorldloomError(
+            f"`{path.parent}` has no {path.name}",
+            f"train it: `worldloom train {path.name} STORE --run {path.parent}`",
+        )
+    stage = Stage.open(path)
+    if not stage.done:
+        raise WorldloomError(
+            f"the {path.name} of `{path.parent}` has no weights.safetensors: it is not trained to "
+            "its end",
+            f"worldloom train --resume {path.parent}",
+        )
+    return stage

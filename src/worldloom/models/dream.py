@@ -1,0 +1,192 @@
+"""A learned world behind the contract: context in, one imagined frame a step.
+
+Each frame takes K denoising passes that read the cache and one pass that
+commits it, slightly corrupted and truthfully labelled (arXiv 2509.24527,
+section 3.2; the ring is ours). Knows tensors; not how anything was trained.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worldloom.actions import Action, ActionSpec
+from worldloom.data.types import Clip
+from worldloom.models.cache import Ring
+from worldloom.models.dynamics import Dynamics
+from worldloom.models.patches import PatchTokenizer, to_bytes
+from worldloom.models.tokenizer import Tokenizer
+from worldloom.seeding import noise
+from worldloom.world import Step, WorldSpec, require_start
+
+_SAMPLE, _COMMIT = 0, 1  # what the noise of a frame is for
+
+
+@dataclass
+class DreamState:
+    """A batch of moments of a dream.
+
+    Args:
+      ring: the committed past; `ring.count` is the number of the next frame.
+      latents: `[B, W, N, D]` the last W frames that were shown, newest last.
+      seeds: `[B]` int64.
+    """
+
+    ring: Ring
+    latents: Tensor
+    seeds: Tensor
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "DreamState":
+        if not isinstance(rows, slice):
+            rows = torch.as_tensor(rows, dtype=torch.int64, device=self.seeds.device)
+            return DreamState(self.ring[rows], self.latents[rows], self.seeds[rows])
+        return DreamState(self.ring[rows], self.latents[rows], self.seeds[rows]).copy()
+
+    def copy(self) -> "DreamState":
+        return DreamState(self.ring.copy(), self.latents.clone(), self.seeds.clone())
+
+    @classmethod
+    def stack(cls, states: Sequence["DreamState"]) -> "DreamState":
+        return cls(
+            Ring.stack([state.ring for state in states]),
+            torch.cat([state.latents for state in states]),
+            torch.cat([state.seeds for state in states]),
+        )
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How frames are drawn.
+
+    Args:
+      passes: denoising passes a frame (K), a power of two up to the grid.
+      context: signal level that committed frames are corrupted to, snapped to the grid.
+      snap: move every frame to the nearest picture before it becomes context.
+    """
+
+    passes: int = 4
+    context: float = 0.9
+    snap: bool = True
+
+
+class DreamWorld:
+    """A model world: tokenizer and shortcut dynamics as `start` and `step`.
+
+    Args:
+      tokenizer: turns frames into latents and back.
+      dynamics: predicts latents.
+      spec: what the world is made of.
+      sampler: how frames are drawn.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer | PatchTokenizer,
+        dynamics: Dynamics,
+        spec: WorldSpec,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer.eval()
+        self.dynamics = dynamics.eval()
+        self.spec = spec
+        self.sampler = sampler or Sampler()
+        grid = dynamics.shape.grid
+        self._committed = round(self.sampler.context * grid)  # index of the context's level
+
+    @property
+    def device(self) -> torch.device:
+        return self.dynamics.slot.device
+
+    @torch.inference_mode()
+    def start(self, clip: Clip, seeds: Tensor) -> tuple[DreamState, Step]:
+        """Commits a context, frame by frame, as generated frames would be.
+
+        Args:
+          clip: frames `[B, T, H, W, 3]` of camera "main", or latents `[B, T, N, D]`; without
+            actions they count as unknown.
+          seeds: `[B]` int64.
+        """
+        kind = require_start(self, clip)
+        latents = clip.latents if kind == "latents" else self.encode(clip.frames["main"])
+        latents = latents.to(self.device, torch.float32)
+        rows, length = latents.shape[:2]
+        shape = self.dynamics.shape
+        frame = (shape.slots, shape.kv_heads, shape.width // shape.heads)
+        ring = Ring.empty(rows, shape.time_layers, frame, shape.window, self.device)
+        history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
+        state = DreamState(ring, history, seeds.to(self.device).clone())
+        actions = clip.actions or self._unknown((rows, length))
+        actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
+        for index in range(max(0, length - 4 * shape.window), length):
+            token = self.dynamics.action(actions[:, index])
+            self._commit(state, latents[:, index], token, state.ring.past())
+        return state, Step()
+
+    @torch.inference_mode()
+    def step(self, state: DreamState, action: Action) -> tuple[DreamState, Step]:
+        """Imagines one frame; reuses the memory of `state`."""
+        token = self.dynamics.action(action.map(lambda x: torch.as_tensor(x).to(self.device)))
+        past = state.ring.past()
+        shape, passes = self.dynamics.shape, self.sampler.passes
+        z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
+        size = torch.full_like(state.seeds, passes.bit_length() - 1)
+        for index in range(passes):
+            signal = torch.full_like(state.seeds, index * shape.grid // passes)
+            clean, _ = self.dynamics.step(z, signal, size, token, past)
+            z = z + (clean - z) / (passes - index)
+        if self.sampler.snap:
+            z = self.tokenizer.snap(z)
+        self._commit(state, z, token, past)
+        return state, Step()
+
+    def _commit(self, state: DreamState, latents: Tensor, token: Tensor, past: list) -> None:
+        shape = self.dynamics.shape
+        tau = self._committed / shape.grid
+        eps = noise(state.seeds, state.ring.count, _COMMIT, (shape.tokens, shape.channels))
+        signal = torch.full_like(state.seeds, self._committed)
+        size = torch.full_like(state.seeds, shape.grid.bit_length() - 1)
+        mixed = (1 - tau) * eps + tau * latents
+        _, fresh = self.dynamics.step(mixed, signal, size, token, past)
+        state.ring.commit(fresh)
+        state.latents = torch.cat([state.latents[:, 1:], latents[:, None]], 1)
+
+    @torch.inference_mode()
+    def render(self, state: DreamState, camera: str = "main") -> Tensor:
+        """The newest frame of every row, `[B, H, W, 3]` uint8."""
+        del camera  # there is one; `spec.cameras` says so
+        return to_bytes(self.tokenizer.decode_last(state.latents, state.ring.count))
+
+    def reseed(self, state: DreamState, seeds: Tensor) -> DreamState:
+        """Another of the possible futures: the same past under other noise."""
+        return DreamState(state.ring.copy(), state.latents.clone(), seeds.to(self.device).clone())
+
+    @torch.inference_mode()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames `[B, T, H, W, 3]` uint8 to latents `[B, T, N, D]`."""
+        return self.tokenizer.encode(frames.to(self.device))
+
+    @torch.inference_mode()
+    def reconstruct(self, clip: Clip) -> Tensor:
+        """The tokenizer's ceiling: encodes and decodes a clip, `[B, T, H, W, 3]` uint8."""
+        return to_bytes(self.tokenizer.decode(self.encode(clip.frames["main"])))
+
+    def _unknown(self, lead: tuple[int, int]) -> Action:
+        null = self.dynamics.action.spec.null(lead)
+        values = {name: torch.from_numpy(value) for name, value in null.items()}
+        return Action(values, torch.zeros(lead, dtype=torch.bool))
+
+
+def dream_spec(name: str, frame: tuple[int, int], actions: ActionSpec, fps: float) -> WorldSpec:
+    """What a dream world can do, for frames of (height, width)."""
+    return WorldSpec(
+        name=name,
+        cameras={"main": frame},
+        action=actions,
+        fps=fps,
+        capabilities=frozenset({"render", "fork", "reseed", "reconstruct"}),
+        starts=frozenset({"frames", "latents"}),
+    )

@@ -1,0 +1,163 @@
+"""Shortcut-forcing dynamics: what happens next, in latents.
+
+A block-causal transformer denoises the latents of each frame given the frames
+before it and the actions (Hafner et al., arXiv 2509.24527, section 3). It
+predicts clean latents; the losses are in `worldloom.train.dynamics`, the
+generation loop in `worldloom.models.dream`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from worldloom.actions import Action, ActionSpec
+from worldloom.models.actions import ActionEncoder
+from worldloom.models.blocks import (
+    Layer,
+    RMSNorm,
+    Stack,
+    TimeCache,
+    initialise,
+    rotary_angles,
+    time_mask,
+)
+
+
+@dataclass(frozen=True)
+class DynamicsShape:
+    """The size of a dynamics model.
+
+    Args:
+      tokens: latent tokens of one frame, N.
+      channels: of one latent token, D.
+      width: of the transformer.
+      layers: every fourth is over time, the others over space.
+      heads: query heads; `kv_heads` key and value heads serve them in groups.
+      hidden: inner width of the feed-forward layers.
+      registers: learned tokens that carry nothing in particular.
+      grid: finest sampling grid, a power of two (K_max).
+      window: frames that a time layer sees, itself included (C).
+    """
+
+    tokens: int
+    channels: int
+    width: int = 256
+    layers: int = 8
+    heads: int = 8
+    kv_heads: int = 2
+    hidden: int = 1152
+    registers: int = 4
+    grid: int = 16
+    window: int = 24
+
+    @property
+    def slots(self) -> int:
+        """Tokens of one frame: action, level, latents, registers."""
+        return 2 + self.tokens + self.registers
+
+    @property
+    def time_layers(self) -> int:
+        return self.layers // 4
+
+
+class Dynamics(nn.Module):
+    """Predicts clean latents from noisy ones, the signal level, the step size and the actions."""
+
+    def __init__(self, shape: DynamicsShape, actions: ActionSpec) -> None:
+        super().__init__()
+        self.shape = shape
+        width = shape.width
+        self.action = ActionEncoder(actions, width)
+        self.signal = nn.Embedding(shape.grid, width // 2)
+        self.size = nn.Embedding(shape.grid.bit_length(), width - width // 2)
+        self.embed = nn.Linear(shape.channels, width)
+        self.slot = nn.Parameter(0.5 * torch.randn(shape.slots, width))
+        self.layers = Stack(
+            Layer(width, shape.hidden, shape.heads, shape.kv_heads, time=index % 4 == 3)
+            for index in range(shape.layers)
+        )
+        self.norm = RMSNorm(width)
+        self.head = nn.Linear(width, shape.channels)
+        initialise(self, shape.layers)
+        nn.init.zeros_(self.head.weight)
+
+    def tokens(self, noisy: Tensor, signal: Tensor, size: Tensor, action: Tensor) -> Tensor:
+        """Lays one frame's tokens side by side: action, level, latents, registers.
+
+        Args:
+          noisy: `[B, T, N, D]`.
+          signal: `[B, T]` int64, tau times the grid.
+          size: `[B, T]` int64, log2(1 / d).
+          action: `[B, T, W]` from `self.action`.
+
+        Returns:
+          `[B, T, slots, W]`.
+        """
+        level = torch.cat([self.signal(signal), self.size(size)], dim=-1)
+        empty = action.new_zeros(*action.shape[:2], self.shape.registers, self.shape.width)
+        parts = [action[:, :, None], level[:, :, None], self.embed(noisy), empty]
+        return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
+
+    def read(self, x: Tensor) -> Tensor:
+        """Clean latents `[B, T, N, D]` from the last layer `[B, T, slots, W]`, in float32."""
+        latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens])
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(latents.float())
+
+    def forward(
+        self, noisy: Tensor, signal: Tensor, size: Tensor, action: Action, alone: Tensor | None
+    ) -> Tensor:
+        """Denoises whole sequences; frame t sees frames t - window + 1 to t.
+
+        Args:
+          noisy: `[B, T, N, D]` latents at each frame's own signal level.
+          signal: `[B, T]` int64, tau times the grid, below the grid.
+          size: `[B, T]` int64, log2(1 / d).
+          action: values `[B, T, ...]`, known `[B, T]`.
+          alone: `[B]` bool rows whose frames are separate images: time layers see
+            only the frame itself and the action is unlabelled. None: no such row.
+
+        Returns:
+          `[B, T, N, D]` clean latents, float32.
+        """
+        length = noisy.shape[1]
+        mask = time_mask(length, self.shape.window, noisy.device)
+        if alone is not None:
+            action = Action(action.values, action.known & ~alone[:, None])
+            own = torch.eye(length, dtype=torch.bool, device=noisy.device)
+            mask = torch.where(alone[:, None, None], own, mask)
+        times = torch.arange(length, device=noisy.device)
+        angles = rotary_angles(times, self.shape.width // self.shape.heads)
+        x = self.tokens(noisy, signal, size, self.action(action))
+        for layer in self.layers:
+            x = layer.over_time(x, mask, angles) if layer.time else layer.space(x, None, None)
+            x = layer.feed(x)
+        return self.read(x)
+
+    def step(
+        self, noisy: Tensor, signal: Tensor, size: Tensor, action: Tensor, past: list[TimeCache]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Denoises one frame whose past is cached.
+
+        Args:
+          noisy: `[B, N, D]`.
+          signal: `[B]` int64.
+          size: `[B]` int64.
+          action: `[B, W]` from `self.action`, computed once for all passes of a frame.
+          past: one cache for each time layer.
+
+        Returns:
+          `[B, N, D]` clean latents, and for each time layer this frame's
+          un-rotated keys and values `[B, slots, Hkv, d]`.
+        """
+        x = self.tokens(noisy[:, None], signal[:, None], size[:, None], action[:, None])
+        fresh, caches = [], iter(past)
+        for layer in self.layers:
+            if layer.time:
+                x, k, v = layer.step_time(x, next(caches))
+                fresh.append((k, v))
+            else:
+                x = layer.space(x, None, None)
+            x = layer.feed(x)
+        return self.read(x)[:, 0], fresh

@@ -1,0 +1,258 @@
+"""Trains the dynamics: shortcut forcing on latents, with alternating batch lengths."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from worldloom.actions import Action
+from worldloom.configs import Batches, Forcing, Size
+from worldloom.data.clips import ClipCache, ClipSampler
+from worldloom.data.latents import write_latents
+from worldloom.data.store import Store
+from worldloom.data.types import Clip
+from worldloom.errors import WorldloomError
+from worldloom.hub import load_tokenizer, weights_hash
+from worldloom.models.dream import DreamWorld, dream_spec
+from worldloom.models.dynamics import Dynamics, DynamicsShape
+from worldloom.models.patches import PatchTokenizer
+from worldloom.models.tokenizer import Tokenizer
+from worldloom.seeding import generator, stream
+from worldloom.train.dist import Ranks, ranks
+from worldloom.train.learner import Learner
+from worldloom.train.log import tracker
+from worldloom.train.loop import fit
+from worldloom.train.optim import Schedule
+from worldloom.train.setup import Options, describe, open_cache, open_stage
+from worldloom.train.shortcut import bootstrap_target, corrupt, frame_loss, sample_levels
+from worldloom.train.stage import Stage
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Everything random in one step, drawn for the global batch.
+
+    Args:
+      noise: `[B, T, N, D]`.
+      signal: `[B, T]` int64.
+      size: `[B, T]` int64.
+      images: `[B]` bool rows whose frames are separate images.
+      hidden: `[B]` bool rows whose actions are hidden.
+      shortcut: `[B]` bool rows that learn shortcuts.
+    """
+
+    noise: Tensor
+    signal: Tensor
+    size: Tensor
+    images: Tensor
+    hidden: Tensor
+    shortcut: Tensor
+
+    def rows(self, rows: slice, device: torch.device) -> "Draws":
+        """One rank's part, on its device."""
+        return Draws(*(getattr(self, name)[rows].to(device) for name in self.__dataclass_fields__))
+
+
+def draw(
+    shape: DynamicsShape,
+    lead: tuple[int, int],
+    forcing: Forcing,
+    share: float,
+    draws: torch.Generator,
+) -> Draws:
+    """Draws levels, noise and row kinds for a global batch.
+
+    Args:
+      lead: (B, T).
+      share: of the rows that learn shortcuts; they are spread evenly over the batch.
+    """
+    batch = lead[0]
+    signal, size = sample_levels(lead, shape.grid, draws)
+    place = torch.arange(batch)
+    shortcut = ((place + 1) * share).floor() > (place * share).floor()
+    finest = shape.grid.bit_length() - 1
+    flow = torch.randint(0, shape.grid, lead, generator=draws)
+    return Draws(
+        noise=torch.randn((*lead, shape.tokens, shape.channels), generator=draws),
+        signal=torch.where(shortcut[:, None], signal, flow),
+        size=torch.where(shortcut[:, None], size, finest),
+        images=torch.rand(batch, generator=draws) < forcing.images,
+        hidden=torch.rand(batch, generator=draws) < forcing.unlabelled,
+        shortcut=shortcut,
+    )
+
+
+class DynamicsObjective(nn.Module):
+    """The shortcut-forcing loss; the teacher of the shortcuts is the current network."""
+
+    terms = ("shortcut",)
+    weights = (1.0,)
+
+    def __init__(self, model: Dynamics) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
+        """Latents `[B, T, N, D]` and their actions to the loss `[1]`."""
+        grid = self.model.shape.grid
+        action = Action(action.values, action.known & ~draws.hidden[:, None])
+        noisy = corrupt(clean, draws.noise, draws.signal, grid)
+        target = clean
+        if bool(draws.shortcut.any()):
+            target = self._targets(clean, noisy, action, draws)
+        predicted = self.model(noisy, draws.signal, draws.size, action, draws.images)
+        return frame_loss(predicted, target, draws.signal, grid).mean()[None]
+
+    def _targets(self, clean: Tensor, noisy: Tensor, action: Action, draws: Draws) -> Tensor:
+        """Bootstrap targets where a frame's step is coarser than the finest, else clean latents."""
+        rows = draws.shortcut.nonzero()[:, 0]
+        own, images = action[rows], draws.images[rows]
+
+        def teacher(z: Tensor, signal: Tensor, size: Tensor) -> Tensor:
+            return self.model(z, signal, size, own, images)
+
+        grid, size = self.model.shape.grid, draws.size[rows]
+        led = bootstrap_target(teacher, noisy[rows], draws.signal[rows], size, grid)
+        coarse = (size < grid.bit_length() - 1)[..., None, None]
+        return clean.float().index_copy(0, rows, torch.where(coarse, led, clean[rows].float()))
+
+
+def train_dynamics(
+    store: Store, run: Path, size: Size, options: Options, *, resume: bool = False
+) -> bool:
+    """Trains RUN/dynamics on the latents of RUN/tokenizer.
+
+    Args:
+      store: the recordings, of the same frames and actions as the tokenizer's.
+      run: the run folder, whose tokenizer is done.
+      size: shapes and schedule; a resumed stage keeps the ones it began with.
+      options: how the run behaves.
+      resume: go on with RUN/dynamics instead of making it.
+
+    Returns:
+      Whether the schedule was finished.
+    """
+    with ranks() as group:
+        tokenizer = load_tokenizer(run).to(group.device)
+        _check_frames(store, tokenizer, run)
+        stage = open_stage(run / "dynamics", resume)
+        cache = open_cache(store, run, stage, options.limit_bytes)
+        if stage is None:
+            facts = describe(
+                "dynamics",
+                store,
+                cache,
+                size=size.name,
+                shape=size.dynamics,
+                schedule=size.schedule,
+                batches=size.batches,
+                forcing=size.forcing,
+                seed=options.seed,
+                tokenizer=weights_hash(run / "tokenizer"),
+            )
+            stage = Stage.create(run / "dynamics", facts) if group.leads else Stage(run, facts)
+        if stage.done:
+            return True
+        return _fit(stage, cache, tokenizer, options, group)
+
+
+def _fit(
+    stage: Stage,
+    cache: ClipCache,
+    tokenizer: Tokenizer | PatchTokenizer,
+    options: Options,
+    group: Ranks,
+) -> bool:
+    shape = DynamicsShape(**stage.config["shape"])
+    batches, forcing = Batches(**stage.config["batches"]), Forcing(**stage.config["forcing"])
+    seed = stage.config["seed"]
+    torch.manual_seed(stream(seed, "dynamics weights"))
+    objective = DynamicsObjective(Dynamics(shape, cache.store.info.action))
+    learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
+    latents = _with_latents(cache, tokenizer, stage.config["tokenizer"])
+    sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
+    begin = round(forcing.bootstrap_from * learner.schedule.steps)
+
+    def inputs(step: int) -> tuple[Tensor, Action, Draws]:
+        lead = batches.at(step, learner.schedule.steps)
+        clip = sampler.batch(
+            step, length=lead[1], batch=lead[0], rank=group.rank, world_size=group.world_size
+        )
+        share = forcing.bootstrap_rows if step >= begin else 0.0
+        draws = draw(shape, lead, forcing, share, generator(seed, "draws", step))
+        assert clip.actions is not None
+        return (
+            _clean(clip, tokenizer, group.device),
+            clip.actions.map(lambda x: x.to(group.device)),
+            draws.rows(group.rows(lead[0]), group.device),
+        )
+
+    average = learner.average
+    assert isinstance(average, Dynamics)
+    info = cache.store.info
+    spec = dream_spec(stage.path.parent.name, tokenizer.shape.frame, info.action, info.fps)
+    look = ClipSampler(cache, min(32, int(cache.lengths.max())), 4, seed=0).batch(0)
+    finished = fit(
+        learner,
+        inputs,
+        stage,
+        picture=lambda: dream_sheet(DreamWorld(tokenizer, average, spec), look),
+        save_minutes=options.save_minutes,
+        until=options.until,
+        report=options.report,
+        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+    )
+    if finished and group.leads:
+        stage.finish(average)
+    return finished
+
+
+@torch.no_grad()
+def _clean(clip: Clip, tokenizer: Tokenizer | PatchTokenizer, device: torch.device) -> Tensor:
+    """The latents of a clip, which brings them or has frames that are cheap to encode."""
+    if clip.latents is not None:
+        return clip.latents.to(device, torch.float32)
+    return tokenizer.encode(clip.frames["main"].to(device))
+
+
+def _with_latents(
+    cache: ClipCache, tokenizer: Tokenizer | PatchTokenizer, identity: str
+) -> ClipCache:
+    """The cache with latents in place of frames, where encoding every clip anew would cost."""
+    if isinstance(tokenizer, PatchTokenizer):
+        return cache
+    device = tokenizer.mean.device
+
+    @torch.no_grad()
+    def encode(frames: Mapping[str, Tensor]) -> Tensor:
+        return tokenizer.encode(frames["main"][None].to(device))[0].cpu()
+
+    shape = (tokenizer.shape.tokens, tokenizer.shape.channels)
+    return write_latents(cache, encode, identity=identity, shape=shape)
+
+
+def _check_frames(store: Store, tokenizer: Tokenizer | PatchTokenizer, run: Path) -> None:
+    if store.info.cameras.get("main") != tokenizer.shape.frame:
+        raise WorldloomError(
+            f"store `{store.path}` has frames of {store.info.cameras.get('main')}, "
+            f"the tokenizer of `{run}` was trained on {tokenizer.shape.frame}",
+            f"train a tokenizer on it: `worldloom train tokenizer {store.path} --run ANOTHER`",
+        )
+
+
+def dream_sheet(world: DreamWorld, clip: Clip, context: int = 8) -> Tensor:
+    """Real frames above dreamed ones for each row of a clip, `[2 B H, T W, 3]` uint8."""
+    frames = clip.frames["main"]
+    rows, length = frames.shape[:2]
+    context = min(context, length - 1)
+    assert clip.actions is not None
+    begin = Clip(frames={"main": frames[:, :context]}, actions=clip.actions[:, :context])
+    state, _ = world.start(begin, torch.arange(rows))
+    dreamed = []
+    for index in range(context, length):
+        state, _ = world.step(state, clip.actions[:, index])
+        dreamed.append(world.render(state).cpu())
+    pair = torch.stack([frames[:, context:], torch.stack(dreamed, 1)], 1)
+    return pair.permute(0, 1, 3, 2, 4, 5).flatten(0, 2).flatten(1, 2)

@@ -1,0 +1,167 @@
+"""Trains the tokenizer: masked autoencoding with the loss on all patches."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from worldloom.configs import Batches, Size
+from worldloom.data.clips import ClipCache, ClipSampler
+from worldloom.data.store import Store
+from worldloom.models.patches import PatchShape, PatchTokenizer, to_bytes
+from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+from worldloom.seeding import generator, stream
+from worldloom.train.dist import Ranks, ranks
+from worldloom.train.learner import Learner
+from worldloom.train.log import tracker
+from worldloom.train.loop import fit
+from worldloom.train.optim import Schedule
+from worldloom.train.perceptual import Perceptual
+from worldloom.train.setup import Options, camera_size, describe, open_cache, open_stage, tuples
+from worldloom.train.stage import Stage
+
+MOST_HIDDEN = 0.9  # patches are masked with a probability drawn from U(0, this)
+PERCEPTUAL_WEIGHT = 0.2
+
+
+class TokenizerObjective(nn.Module):
+    """Squared error on all patches, masked or not; with weights given, LPIPS too.
+
+    Attributes:
+      terms: names of the losses that a call returns.
+      weights: what each counts, after division by its running scale.
+    """
+
+    def __init__(self, model: Tokenizer, perceptual: Perceptual | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.perceptual = perceptual
+        self.terms = ("squared_error",) + (("perceptual",) if perceptual else ())
+        self.weights = (1.0, PERCEPTUAL_WEIGHT)[: len(self.terms)]
+
+    def forward(self, frames: Tensor, hidden: Tensor) -> Tensor:
+        """Frames `[B, T, H, W, 3]` uint8 and masked patches `[B, T, P]` to losses `[terms]`."""
+        real = frames.float() / 255
+        painted = self.model.paint(self.model.squash(real, hidden)).float()
+        losses = [(painted - real).square().mean()]
+        if self.perceptual is not None:
+            losses.append(self.perceptual(painted.flatten(0, 1), real.flatten(0, 1)))
+        return torch.stack(losses)
+
+
+def draw_hidden(shape: TokenizerShape, lead: tuple[int, int], seed: int, step: int) -> Tensor:
+    """Which patches are hidden, `[B, T, P]` bool: p ~ U(0, 0.9) for each image."""
+    draws = generator(seed, "hidden", step)
+    share = MOST_HIDDEN * torch.rand((*lead, 1), generator=draws)
+    return torch.rand((*lead, shape.patches), generator=draws) < share
+
+
+def train_tokenizer(
+    store: Store,
+    run: Path,
+    size: Size,
+    options: Options,
+    *,
+    resume: bool = False,
+    perceptual: Path | None = None,
+) -> bool:
+    """Trains RUN/tokenizer on the store's training split.
+
+    Args:
+      store: the recordings.
+      run: the run folder.
+      size: shapes and schedule; a resumed stage keeps the ones it began with.
+      options: how the run behaves.
+      resume: go on with RUN/tokenizer instead of making it.
+      perceptual: LPIPS weights in safetensors; None trains on squared error alone.
+
+    Returns:
+      Whether the schedule was finished.
+    """
+    camera_size(store)
+    with ranks() as group:
+        stage = open_stage(run / "tokenizer", resume)
+        cache = open_cache(store, run, stage, options.limit_bytes)
+        if stage is None:
+            kind = "patches" if isinstance(size.tokenizer, PatchShape) else "learned"
+            facts = describe(
+                "tokenizer",
+                store,
+                cache,
+                kind=kind,
+                size=size.name,
+                shape=size.tokenizer,
+                schedule=size.tokenizer_schedule,
+                batches=size.tokenizer_batches,
+                seed=options.seed,
+                loss="squared error"
+                + (" + 0.2 LPIPS" if perceptual else " alone (no LPIPS weights)"),
+                perceptual=str(perceptual.resolve()) if perceptual else None,
+            )
+            stage = Stage.create(run / "tokenizer", facts) if group.leads else Stage(run, facts)
+        if stage.done:
+            return True
+        if stage.config["kind"] == "patches":
+            return _fit_patches(stage, cache, options)
+        return _fit_learned(stage, cache, options, group)
+
+
+def _fit_patches(stage: Stage, cache: ClipCache, options: Options) -> bool:
+    """Closed form, from frames spread over the recordings."""
+    tokenizer = PatchTokenizer(PatchShape(**tuples(stage.config["shape"])))
+    batches = Batches(**stage.config["batches"])
+    rows = min(batches.rows, cache.frames_total)
+    sampler = ClipSampler(cache, 1, rows, seed=stream(stage.config["seed"], "tokenizer data"))
+    frames = sampler.batch(0).frames["main"][:, 0]
+    error = tokenizer.fit(frames)
+    stage.log({"step": 1, "rms_error_left_out": error, "frames": rows})
+    stage.picture("reconstruction", reconstruction(tokenizer, frames[None, :12]))
+    stage.finish(tokenizer)
+    if options.report:
+        options.report(1, 1, error**2)
+    return True
+
+
+def _fit_learned(stage: Stage, cache: ClipCache, options: Options, group: Ranks) -> bool:
+    shape = TokenizerShape(**tuples(stage.config["shape"]))
+    batches, seed = Batches(**stage.config["batches"]), stage.config["seed"]
+    torch.manual_seed(stream(seed, "tokenizer weights"))
+    path = stage.config["perceptual"]
+    objective = TokenizerObjective(Tokenizer(shape), Perceptual.load(Path(path)) if path else None)
+    learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
+    sampler = ClipSampler(cache, batches.short, batches.rows, seed=stream(seed, "tokenizer data"))
+
+    def inputs(step: int) -> tuple[Tensor, Tensor]:
+        rows, length = batches.at(step, learner.schedule.steps)
+        clip = sampler.batch(
+            step, length=length, batch=rows, rank=group.rank, world_size=group.world_size
+        )
+        hidden = draw_hidden(shape, (rows, length), seed, step)[group.rows(rows)]
+        return clip.frames["main"].to(group.device), hidden.to(group.device)
+
+    look = sampler.batch(0, batch=max(1, 512 // batches.short)).frames["main"].to(group.device)
+    average = learner.average
+    assert isinstance(average, Tokenizer)
+    average.calibrate(look)
+    finished = fit(
+        learner,
+        inputs,
+        stage,
+        picture=lambda: reconstruction(average, look[:1, :12]),
+        save_minutes=options.save_minutes,
+        until=options.until,
+        report=options.report,
+        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+    )
+    if finished and group.leads:
+        average.calibrate(look)
+        stage.finish(average)
+    return finished
+
+
+@torch.no_grad()
+def reconstruction(tokenizer: Tokenizer | PatchTokenizer, frames: Tensor) -> Tensor:
+    """Real frames above their reconstructions, `[1, T, H, W, 3]` to `[2 H, T W, 3]` uint8."""
+    painted = to_bytes(tokenizer.decode(tokenizer.encode(frames)))
+    rows = torch.cat([frames, painted]).to(torch.uint8)
+    return rows.permute(0, 2, 1, 3, 4).flatten(0, 1).flatten(1, 2)
