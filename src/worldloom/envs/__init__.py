@@ -8,17 +8,17 @@ no torch, so that worker processes start fast.
 from gymnasium.envs import registration
 
 HOP = "worldloom/Hop-v0"
+CRAFTER = "CrafterReward-v1"
+_GAMES = {HOP: "worldloom.envs.hop:Hop", CRAFTER: "worldloom.envs.crafter:Crafter"}
 
 
 def register() -> None:
-    """Makes the built-in games known to gymnasium; calling it again changes nothing."""
-    if HOP not in registration.registry:
-        registration.register(
-            id=HOP,
-            entry_point="worldloom.envs.hop:Hop",
-            disable_env_checker=True,
-            order_enforce=False,
-        )
+    """Makes the games known to gymnasium; calling it again changes nothing."""
+    for name, entry_point in _GAMES.items():
+        if name not in registration.registry:
+            registration.register(
+                id=name, entry_point=entry_point, disable_env_checker=True, order_enforce=False
+            )
 
 
 register()

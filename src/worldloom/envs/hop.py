@@ -13,6 +13,7 @@ import numpy as np
 
 from worldloom.envs import hop_draw
 from worldloom.envs.hop_level import COINS, EMPTY, GRID, SOLID, TILE, Level, make_level, next_seed
+from worldloom.envs.hop_player import Collector, Wanderer
 from worldloom.errors import WorldloomError
 
 FPS = 20
@@ -200,6 +201,7 @@ class Hop(gymnasium.Env[np.ndarray, np.ndarray]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012
     key_names = KEYS
+    players = {"random": Wanderer, "scripted": Collector}  # noqa: RUF012
 
     def __init__(self, size: int = 64, render_mode: str = "rgb_array") -> None:
         if size not in (32, 64):

@@ -7,6 +7,7 @@ level with every version of every library.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ EMPTY, SOLID, PLANK = 0, 1, 2
 COINS = 6  # the most coins of a level; arrays of coins have this length
 GROUND_ROW, LOW_ROW, HIGH_ROW = 7, 5, 3
 
+T = TypeVar("T")
 Spot = tuple[int, int]  # (row, column) of a tile
 
 
@@ -62,7 +64,7 @@ class Dice:
         """An integer from low to high, both included."""
         return low + self.roll(high - low + 1)
 
-    def pick(self, items: list) -> object:
+    def pick(self, items: list[T]) -> T:
         """Takes one item out of the list."""
         return items.pop(self.roll(len(items)))
 

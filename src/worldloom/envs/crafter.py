@@ -1,0 +1,63 @@
+"""Crafter behind gymnasium's interface, seeded, with its inner truth as flat numbers."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from worldloom.errors import WorldloomError, need
+
+
+class Crafter(gymnasium.Env[np.ndarray, int]):
+    """The survival game of Hafner (2021), registered as `CrafterReward-v1`.
+
+    The original draws its worlds from a seed that only its constructor takes,
+    so each seeded reset makes a new one. Drawing uses the game's own dice at
+    night, so `render` repeats the last picture and never draws again.
+
+    Args:
+      size: side of the picture in pixels.
+      length: steps after which an episode is truncated.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self, size: int = 64, length: int = 10_000, render_mode: str = "rgb_array"
+    ) -> None:
+        self._package = need("crafter", "crafter")
+        self.size, self.length, self.render_mode = size, length, render_mode
+        self._game = self._package.Env(size=(size, size), length=length, seed=0)
+        self._frame: np.ndarray | None = None
+        self.action_names = tuple(self._game.action_names)
+        self.action_space = gymnasium.spaces.Discrete(len(self.action_names))
+        self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        world = int(self.np_random.integers(2**31 - 1))
+        self._game = self._package.Env(size=(self.size,) * 2, length=self.length, seed=world)
+        self._frame = self._game.reset()
+        return self._frame, self._truth()
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self._frame, reward, done, info = self._game.step(action)
+        dead = info["discount"] == 0
+        return self._frame, float(reward), dead, bool(done and not dead), self._truth()
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        if self._frame is None:
+            raise WorldloomError("Crafter was drawn before its first reset", "call reset() first")
+        return self._frame
+
+    def _truth(self) -> dict[str, Any]:
+        """Where the player is, what it holds and what it has achieved; daylight 0 to 1."""
+        player = self._game._player
+        return {
+            "player_position": np.asarray(player.pos, np.int32),
+            "daylight": np.float32(self._game._world.daylight),
+            "inventory": dict(player.inventory),
+            "achievements": dict(player.achievements),
+        }

@@ -1,0 +1,144 @@
+"""Processes that each own something and answer messages in order.
+
+Used wherever environments run side by side. Workers are spawned, never forked,
+import no torch, ignore Ctrl-C (their parent decides) and end when their parent
+does, however it ends. Knows nothing of environments.
+"""
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Self
+
+from worldloom.errors import WorldloomError
+
+Answer = Callable[[Any], Any]
+
+_PATIENCE = 5.0  # seconds a worker has to finish what it is doing when asked to end
+
+
+class Workers:
+    """A fixed number of processes; use as a context, or call `close`.
+
+    Args:
+      build: called once in each process; gives the function that answers
+        messages. Must be importable by name, as must what it carries.
+      count: of processes.
+    """
+
+    def __init__(self, build: Callable[[], Answer], count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._processes = []
+        self._pipes: list[Connection] = []
+        for index in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_serve, args=(theirs, build), daemon=True, name=f"worldloom-{index}"
+            )
+            process.start()
+            theirs.close()  # so that a dead worker is an end of file here
+            self._processes.append(process)
+            self._pipes.append(ours)
+
+    def __len__(self) -> int:
+        return len(self._pipes)
+
+    def send(self, worker: int, message: Any) -> None:
+        """Gives one worker a message; `receive` fetches its answer."""
+        try:
+            self._pipes[worker].send(message)
+        except BrokenPipeError as error:
+            raise self._died(worker) from error
+
+    def receive(self, worker: int) -> Any:
+        """The answer to the oldest message of this worker that has none yet.
+
+        Raises:
+          WorldloomError: what the worker raised, or that it died.
+        """
+        try:
+            kind, value = self._pipes[worker].recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise self._died(worker) from error
+        if kind == "mistake":
+            raise WorldloomError(*value)
+        if kind == "crash":
+            summary, trace = value
+            raise WorldloomError(f"a worker failed: {summary}", f"its traceback:\n{trace}")
+        return value
+
+    def each(self, messages: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        """Hands out messages to whoever is free; yields (message, answer) as answers come."""
+        waiting = list(reversed(messages))
+        busy: dict[int, Any] = {}
+        for worker in range(min(len(self), len(waiting))):
+            busy[worker] = waiting.pop()
+            self.send(worker, busy[worker])
+        while busy:
+            ready = wait([self._pipes[worker] for worker in busy])
+            for worker in [w for w in busy if self._pipes[w] in ready]:
+                message, answer = busy.pop(worker), self.receive(worker)
+                if waiting:
+                    busy[worker] = waiting.pop()
+                    self.send(worker, busy[worker])
+                yield message, answer
+
+    def close(self) -> None:
+        """Ends all workers; calling it again does nothing."""
+        for pipe in self._pipes:
+            pipe.close()  # a worker that waits for a message ends by itself
+        for process in self._processes:
+            process.join(_PATIENCE)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()
+        self._pipes, self._processes = [], []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _died(self, worker: int) -> WorldloomError:
+        self._processes[worker].join(_PATIENCE)
+        code = self._processes[worker].exitcode
+        return WorldloomError(
+            f"a worker process ended by itself, with status {code}",
+            "if memory ran out, use fewer workers; in a script, start from "
+            'under `if __name__ == "__main__":`',
+        )
+
+
+def _serve(pipe: Connection, build: Callable[[], Answer]) -> None:
+    """The life of a worker: answer until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        answer = _attempt(build)
+        while True:
+            message = pipe.recv()
+            kind, value = answer
+            pipe.send(_attempt(lambda value=value, m=message: value(m)) if kind == "ok" else answer)
+    except (EOFError, ConnectionResetError, BrokenPipeError):
+        return
+
+
+def _attempt(call: Callable[[], Any]) -> tuple[str, Any]:
+    """What a call gives or raises, as something that can be sent."""
+    try:
+        return "ok", call()
+    except WorldloomError as error:
+        return "mistake", (error.message, error.hint)
+    except Exception as error:  # whatever an environment raises is told to the parent
+        return "crash", (f"{type(error).__name__}: {error}", traceback.format_exc())
