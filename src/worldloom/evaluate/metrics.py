@@ -1,0 +1,165 @@
+"""How far a prediction is from the truth: pixel errors, foreground errors, headroom share.
+
+Errors are kept as sums, one set for each window, and divided only after they
+have been pooled over windows: decibels are never averaged over frames, and an
+empty frame cannot weigh as much as a full one.
+
+Foreground. A pixel is foreground where the real frame or the prediction
+differs from the background plate by more than a tolerance in any channel. A
+prediction is thus charged for what it misses and for what it invents. Every
+row has its own mask (real or its own prediction), so rows differ in the number
+of pixels over which they are averaged, and this has a flattering side: a row
+which tints much of the background by a little more than the tolerance adds
+many pixels with a small error to its mean. Two things keep that in sight.
+First, the tolerance: decoded pictures carry a little noise everywhere, which a
+tolerance of zero would call foreground; at 16 of 255 noise of up to about 5
+levels stays out, sprites stay in, and what is ignored is an error of at most
+0.004 in a pixel where a missing sprite costs 0.1 to 0.5. Second, `mask_ratio`
+says how much larger than the real foreground a row's mask is, and `strict`
+divides by the real foreground alone, so that nothing invented can dilute it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Pooled = Callable[[np.ndarray], np.ndarray]
+"""Maps pooled sums `[..., SUMS]` to one number each, `[...]`."""
+
+TOLERANCE = 16
+TOLERANCES = (4, 8, 16, 32)
+GAIN_HORIZONS = (1, 2, 4, 8, 16)
+
+SUMS = 5
+"""Sums a frame: squared error, values, foreground squared error, values, real foreground values."""
+ALL_ERROR, ALL_COUNT, ERROR, COUNT, REAL_COUNT = range(SUMS)
+
+LEAST_ERROR = 1 / (12 * 255**2)
+"""Rounding to bytes alone costs this much; an exact prediction reads 58.9 dB, not infinity."""
+
+
+def foreground(frames: np.ndarray, plate: np.ndarray, tolerance: int) -> np.ndarray:
+    """Where frames differ from the plate by more than `tolerance` in any channel.
+
+    Args:
+      frames: `[..., H, W, 3]` uint8.
+      plate: `[..., H, W, 3]` uint8, broadcast against `frames`.
+      tolerance: of 255.
+
+    Returns:
+      `[..., H, W]` bool.
+    """
+    apart = np.maximum(frames, plate) - np.minimum(frames, plate)  # stays within bytes
+    return np.asarray((apart > tolerance).any(-1))
+
+
+def frame_sums(
+    real: np.ndarray, predicted: np.ndarray, plate: np.ndarray, *, tolerance: int = TOLERANCE
+) -> np.ndarray:
+    """The sums from which every pixel metric is pooled.
+
+    Args:
+      real: `[B, T, H, W, 3]` uint8.
+      predicted: `[B, T, H, W, 3]` uint8.
+      plate: `[B, H, W, 3]` uint8 background of each window.
+      tolerance: above which a pixel is foreground.
+
+    Returns:
+      `[B, T, SUMS]` float64; squared errors in units of [0, 1], counts of pixel values.
+    """
+    squared = (real.astype(np.float32) - predicted.astype(np.float32)) ** 2
+    squared = squared.sum(-1) / 255**2
+    in_real = foreground(real, plate[:, None], tolerance)
+    mask = in_real | foreground(predicted, plate[:, None], tolerance)
+    area = real.shape[2] * real.shape[3]
+    columns = (
+        squared.sum((2, 3), dtype=np.float64),
+        np.full(real.shape[:2], 3.0 * area),
+        (squared * mask).sum((2, 3), dtype=np.float64),
+        3.0 * mask.sum((2, 3)),
+        3.0 * in_real.sum((2, 3)),
+    )
+    return np.stack(columns, -1)
+
+
+def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Divides, NaN where there is nothing to divide by."""
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+
+
+def mse(sums: np.ndarray) -> np.ndarray:
+    """Mean squared error of all pixels, from pooled sums `[..., SUMS]`."""
+    return _divide(sums[..., ALL_ERROR], sums[..., ALL_COUNT])
+
+
+def foreground_mse(sums: np.ndarray) -> np.ndarray:
+    """Mean squared error of the foreground, NaN where there is none."""
+    return _divide(sums[..., ERROR], sums[..., COUNT])
+
+
+def strict_mse(sums: np.ndarray) -> np.ndarray:
+    """Foreground error for each pixel of the *real* foreground: inventing cannot dilute it."""
+    return _divide(sums[..., ERROR], sums[..., REAL_COUNT])
+
+
+def mask_ratio(sums: np.ndarray) -> np.ndarray:
+    """How many times larger than the real foreground a row's mask is, 1 or more."""
+    return _divide(sums[..., COUNT], sums[..., REAL_COUNT])
+
+
+def decibels(error: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio of a mean squared error in units of [0, 1]."""
+    return -10 * np.log10(np.maximum(error, LEAST_ERROR))
+
+
+def psnr(sums: np.ndarray) -> np.ndarray:
+    """PSNR of all pixels in dB, from pooled sums `[..., SUMS]`."""
+    return decibels(mse(sums))
+
+
+def foreground_psnr(sums: np.ndarray) -> np.ndarray:
+    """PSNR of the foreground in dB, from pooled sums `[..., SUMS]`."""
+    return decibels(foreground_mse(sums))
+
+
+def gain(
+    world: np.ndarray, references: np.ndarray, *, error: Pooled = foreground_mse
+) -> np.ndarray:
+    """Foreground dB of a world above the better of its references, at each horizon.
+
+    Which reference is better is decided anew on every resample, so the interval
+    includes that choice.
+
+    Args:
+      world: `[..., H, SUMS]` pooled sums at H horizons.
+      references: `[K, ..., H, SUMS]` of the reference rows.
+      error: what counts as the foreground's error.
+
+    Returns:
+      `[..., H]` dB.
+    """
+    return decibels(error(world)) - decibels(error(references)).max(0)
+
+
+def headroom(persistence: np.ndarray, world: np.ndarray) -> np.ndarray:
+    """What there is to win over persistence: its foreground error minus the world's."""
+    return foreground_mse(persistence) - foreground_mse(world)
+
+
+def headroom_share(world: np.ndarray, shuffled: np.ndarray, persistence: np.ndarray) -> np.ndarray:
+    """How much a world listens to actions: (E shuffled - E) / (E persistence - E).
+
+    0 is a world that ignores actions; 1 is one for which the wrong actions are
+    as bad as repeating the last frame. Meaningless, and to be withheld, unless
+    the interval of `headroom` is above 0.
+
+    Args:
+      world: `[..., SUMS]` pooled sums under the true actions.
+      shuffled: the same, under another episode's actions and the same noise.
+      persistence: the same, of the last context frame repeated.
+
+    Returns:
+      `[...]` the share, NaN where there is no headroom at all.
+    """
+    room = headroom(persistence, world)
+    return _divide(foreground_mse(shuffled) - foreground_mse(world), room)

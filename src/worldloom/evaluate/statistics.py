@@ -1,0 +1,157 @@
+"""Intervals and tests whose unit is a whole episode, never a frame.
+
+Knows arrays of sums by cluster; not what was summed. A statistic is a function
+of sums that were added up over clusters, so that a ratio or a decibel is
+computed anew on every resample and never averaged.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from worldloom import seeding
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Maps sums `[R, ...]`, one set for each of R resamples, to `[R, *result]`."""
+
+RESAMPLES = 5_000
+FLIPS = 10_000
+ENOUGH = 30  # below this many clusters the percentile bootstrap is too narrow
+UNDEFINED = 0.05  # the largest share of undefined resamples that still gives an interval
+
+# Two-sided 95% points of Student's t for 1 to 29 degrees of freedom.
+_T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval, in arrays of one shape; NaN where undefined.
+
+    Args:
+      value: `[*result]` the statistic on all clusters.
+      low: `[*result]` lower end of the interval.
+      high: `[*result]` upper end.
+      n: number of independent clusters.
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: int
+
+
+def by_cluster(sums: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Adds up the samples of every cluster.
+
+    Args:
+      sums: `[N, ...]` one row a sample.
+      clusters: `[N]` which cluster each sample belongs to.
+
+    Returns:
+      `[C, ...]` float64, in the order of the sorted cluster keys.
+    """
+    keys, index = np.unique(clusters, return_inverse=True)
+    total = np.zeros((len(keys), *sums.shape[1:]))
+    np.add.at(total, index, sums)
+    return total
+
+
+def resample(sums: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+    """Draws whole clusters with replacement and adds them up: `[C, ...]` to `[resamples, ...]`."""
+    n = len(sums)
+    counts = seeding.rng(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=resamples)
+    flat = counts.astype(np.float64) @ sums.reshape(n, -1)
+    return flat.reshape(resamples, *sums.shape[1:])
+
+
+def estimate(
+    sums: np.ndarray,
+    statistic: Statistic,
+    *,
+    seed: int,
+    smooth: bool = True,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of all clusters and its 95% interval.
+
+    With 30 clusters or more: percentiles of 5,000 resamples of whole clusters.
+    With fewer: a t interval around the value, its standard error from leaving
+    out one cluster at a time; for a mean this is the usual t interval on
+    cluster means. Leaving one out says nothing about a median, so statistics
+    that are not `smooth` always take the bootstrap. One cluster has no interval.
+
+    Args:
+      sums: `[C, ...]` one row a cluster.
+      statistic: computes the result from sums over clusters.
+      seed: makes the resamples; the same seed draws the same clusters, so that
+        two statistics of one table are paired.
+      smooth: False for medians and other order statistics.
+      resamples: of the bootstrap.
+    """
+    value = statistic(sums.sum(0, keepdims=True))[0]
+    n = len(sums)
+    if n < 2:
+        nothing = np.full_like(value, np.nan)
+        return Estimate(value, nothing, nothing, n)
+    if smooth and n < ENOUGH:
+        low, high = _leave_one_out(sums, statistic, value)
+    else:
+        low, high = _percentiles(statistic(resample(sums, seed=seed, resamples=resamples)))
+    return Estimate(value, low, high, n)
+
+
+def _leave_one_out(
+    sums: np.ndarray, statistic: Statistic, value: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    n = len(sums)
+    without = statistic(sums.sum(0, keepdims=True) - sums)
+    error = np.sqrt((n - 1) / n * ((without - without.mean(0)) ** 2).sum(0))
+    half = _T[n - 2] * error
+    return value - half, value + half
+
+
+def _percentiles(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle 95% of the draws, NaN where more than a few of them are undefined."""
+    defined = np.isfinite(draws)
+    safe = np.where(defined, draws, np.inf)  # sorted to the end
+    ordered = np.sort(safe, axis=0)
+    count = defined.sum(0)
+    enough = count >= (1 - UNDEFINED) * len(draws)
+    pick = lambda q: np.take_along_axis(  # noqa: E731
+        ordered, np.maximum(np.round(q * (count - 1)), 0).astype(int)[None], 0
+    )[0]
+    bounds = [np.where(enough, pick(q), np.nan) for q in (0.025, 0.975)]
+    return bounds[0], bounds[1]
+
+
+def swap_test(first: np.ndarray, second: np.ndarray, statistic: Statistic, *, seed: int) -> float:
+    """Two-sided p-value that two systems differ, by swapping them within random clusters.
+
+    For a mean of differences this is the sign-flip permutation test; for pooled
+    metrics everything is computed anew. All swaps are enumerated where there
+    are no more than 10,000 of them, otherwise that many are drawn.
+
+    Args:
+      first: `[C, ...]` sums of one system, one row a cluster.
+      second: `[C, ...]` sums of the other, on the same clusters.
+      statistic: maps sums `[R, ...]` to one number each `[R]`.
+      seed: draws the swaps.
+    """
+    n = len(first)
+    if 2**n <= FLIPS:
+        swaps = np.array(list(product((False, True), repeat=n)))[1:]
+    else:
+        swaps = seeding.rng(seed, "swap").random((FLIPS, n)) < 0.5
+    change = (second - first).reshape(n, -1)
+    moved = (swaps.astype(np.float64) @ change).reshape(len(swaps), *first.shape[1:])
+    total_first, total_second = first.sum(0), second.sum(0)
+    gap = statistic(total_first + moved) - statistic(total_second - moved)
+    seen = statistic(total_first[None])[0] - statistic(total_second[None])[0]
+    hits = int((np.abs(gap) >= abs(seen) * (1 - 1e-9)).sum())
+    return (1 + hits) / (1 + len(swaps))

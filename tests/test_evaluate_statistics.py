@@ -1,0 +1,103 @@
+"""Intervals cover what they claim, by whole clusters, and swaps find only real differences."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from worldloom.evaluate import statistics
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
+
+
+def test_cluster_sums_follow_the_keys():
+    sums = np.array([[1.0], [2.0], [4.0], [8.0]])
+    total = statistics.by_cluster(sums, np.array(["b", "a", "b", "c"]))
+    assert total.tolist() == [[2.0], [5.0], [8.0]]
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_does_not():
+    sums = np.random.default_rng(0).normal(size=(40, 2)) + 3
+    first, again, other = (statistics.estimate(sums, ratio, seed=s) for s in (1, 1, 2))
+    assert (first.low, first.high) == (again.low, again.high)
+    assert first.low != other.low
+    assert first.value == pytest.approx(sums[:, 0].sum() / sums[:, 1].sum())
+
+
+def test_few_clusters_take_the_t_interval_on_cluster_means():
+    values = np.random.default_rng(3).normal(size=12)
+    sums = np.stack([values, np.ones(12)], 1)
+    found = statistics.estimate(sums, ratio, seed=0)
+    half = 2.201 * values.std(ddof=1) / np.sqrt(12)
+    assert found.low == pytest.approx(values.mean() - half)
+    assert found.high == pytest.approx(values.mean() + half)
+
+
+def test_one_cluster_has_a_value_and_no_interval():
+    found = statistics.estimate(np.array([[3.0, 2.0]]), ratio, seed=0)
+    assert found.value == 1.5 and np.isnan(found.low) and np.isnan(found.high) and found.n == 1
+
+
+@pytest.mark.parametrize("clusters", [8, 40])
+def test_intervals_of_a_pooled_ratio_cover_it(clusters: int):
+    """Clusters of uneven size with a strong common part, as episodes have."""
+    rng = np.random.default_rng(clusters)
+    covered = narrow = 0
+    for trial in range(120):
+        size = rng.integers(2, 7, clusters)
+        values = 1 + rng.normal(size=clusters) + rng.normal(size=clusters) / np.sqrt(size)
+        sums = np.stack([values * size, size], 1)
+        found = statistics.estimate(sums, ratio, seed=trial, resamples=400)
+        covered += bool(found.low <= 1 <= found.high)
+        # Frames for clusters: every frame its own cluster, as if the episode did not matter.
+        frames = np.repeat(sums / size[:, None], size, 0)
+        naive = statistics.estimate(frames, ratio, seed=trial, resamples=400)
+        narrow += bool(naive.low <= 1 <= naive.high)
+    assert 0.88 <= covered / 120 <= 0.99
+    assert narrow / 120 < 0.85
+
+
+def test_undefined_resamples_withhold_the_interval_only_when_they_are_many():
+    rare = np.ones((60, 2))
+    rare[0] = 0
+    often = np.zeros((60, 2))
+    often[0] = 1
+
+    def divide(s: np.ndarray) -> np.ndarray:
+        out = np.full(s.shape[:-1], np.nan)
+        return np.divide(s[..., 0], s[..., 1], out=out, where=s[..., 1] > 0)
+
+    assert statistics.estimate(rare, divide, seed=0).low == 1
+    assert np.isnan(statistics.estimate(often, divide, seed=0).low)
+
+
+def test_percentiles_agree_with_numpy():
+    draws = np.random.default_rng(0).normal(size=(5000, 3))
+    low, high = statistics._percentiles(draws)
+    assert low == pytest.approx(np.percentile(draws, 2.5, axis=0), abs=0.01)
+    assert high == pytest.approx(np.percentile(draws, 97.5, axis=0), abs=0.01)
+
+
+def test_swaps_are_enumerated_exactly_for_few_clusters():
+    first, second = np.array([[3.0], [4.0], [5.0], [7.0]]), np.zeros((4, 1))
+    mean = lambda s: s[..., 0] / 4  # noqa: E731
+    flips = [
+        abs(sum(s * v for s, v in zip(signs, (3, 4, 5, 7), strict=True)))
+        for signs in product((1, -1), repeat=4)
+    ]
+    by_hand = sum(total >= 19 for total in flips) / 16
+    assert statistics.swap_test(first, second, mean, seed=0) == pytest.approx(by_hand)
+
+
+def test_swaps_hold_their_level_and_find_a_difference():
+    rng = np.random.default_rng(5)
+    mean = lambda s: s[..., 0]  # noqa: E731
+    p = [
+        statistics.swap_test(rng.normal(size=(30, 1)), rng.normal(size=(30, 1)), mean, seed=i)
+        for i in range(40)
+    ]
+    assert sum(value < 0.05 for value in p) <= 6
+    shifted = rng.normal(size=(30, 1)) + 2
+    assert statistics.swap_test(shifted, rng.normal(size=(30, 1)), mean, seed=0) < 0.001
