@@ -1,0 +1,207 @@
+"""Training step and generated frame of the dynamics model, beside two other projects.
+
+Each project runs in a process of its own (`benchmarks/peers/`), one at a time,
+in turns: a round times each once, and a ratio compares two times of one round.
+Ours runs twice, with a quarter of the rows bootstrapped, as the others do, and
+with the specification's own sampling, in which every row is. Contexts are
+frames of the past; the frame that is generated comes on top.
+
+The others need virtual environments of their own:
+
+    git clone https://github.com/nicklashansen/dreamer4 CLONE
+    python -m venv A && A/bin/pip install torch==2.13.0 numpy
+    python -m venv B && B/bin/pip install torch==2.13.0 dreamer4
+    python benchmarks/dynamics.py --nicklashansen A/bin/python CLONE --pypi B/bin/python
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from results import figure, write
+
+PEERS = Path(__file__).resolve().parent / "peers"
+SHAPE = {
+    "width": 256,
+    "layers": 8,
+    "tokens": 16,
+    "channels": 16,
+    "registers": 4,
+    "grid": 16,
+    "passes": 4,
+    "batch": 4,
+    "frames": 24,
+    "bootstrap_rows": 0.25,
+}
+FRAMES = SHAPE["batch"] * SHAPE["frames"]  # of one training step
+CONTEXT = 96
+SHORT = 24  # the other context of ours
+STEPS = 4  # of one turn; the PyPI package bootstraps every fourth
+DREAMS = {"ours": 24, "nicklashansen": 2, "pypi_dreamer4": 4}  # frames of one turn
+
+
+class Contestant:
+    """A runner in its own process; it sleeps until it is asked."""
+
+    def __init__(self, python: str, script: str, shape: dict[str, Any], *more: str) -> None:
+        command = [python, str(PEERS / script), json.dumps(shape), *more]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.about = self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._process.args[1]} ended with {self._process.wait()}")
+        return json.loads(line)
+
+    def ask(self, *words: object) -> float:
+        """Mean seconds of one step or frame."""
+        assert self._process.stdin is not None
+        print(*words, file=self._process.stdin, flush=True)
+        return statistics.fmean(self._answer()["seconds"])
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def matmul_rate() -> float:
+    """FLOP/s of the machine's own float32 matrix product, the best of several sizes."""
+    best = 0.0
+    for size in (1024, 1536, 2048, 3072):
+        a, b, out = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
+        for _ in range(4):
+            start = time.perf_counter()
+            torch.mm(a, b, out=out)
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def median(values: Sequence[float], **more: Any) -> dict[str, Any]:
+    """The median over rounds as a figure, with the interval that resampling rounds gives."""
+    array = np.asarray(values, np.float64)
+    draws = np.random.default_rng(0).integers(len(array), size=(10_000, len(array)))
+    low, high = np.quantile(np.median(array[draws], axis=1), [0.025, 0.975])
+    return figure(float(np.median(array)), float(low), float(high), n=len(array), **more)
+
+
+def contestants(given: argparse.Namespace) -> dict[str, Contestant]:
+    """Everybody who takes part; the others only where their environments were named."""
+    shape = SHAPE | {"threads": given.threads}
+    found = {
+        "ours": Contestant(sys.executable, "ours.py", shape),
+        "ours_specification": Contestant(
+            sys.executable, "ours.py", shape | {"bootstrap_rows": 1.0}
+        ),
+    }
+    if given.nicklashansen:
+        python, clone = given.nicklashansen
+        found["nicklashansen"] = Contestant(
+            python, "nicklashansen.py", shape, "--checkout", str(Path(clone).resolve())
+        )
+    if given.pypi:
+        found["pypi_dreamer4"] = Contestant(given.pypi, "pypi_dreamer4.py", shape)
+    return found
+
+
+def play_round(field: dict[str, Contestant]) -> dict[str, float]:
+    """One turn of everybody, as seconds by name of what was done; the matrix rate beside it."""
+    seconds = {"matmul_rate": matmul_rate()}
+    for name, contestant in field.items():
+        seconds[f"train_{name}"] = contestant.ask("train", STEPS)
+    for name, count in DREAMS.items():
+        if name in field:
+            seconds[f"generate_{name}"] = field[name].ask("generate", count, CONTEXT)
+    seconds["generate_ours_short"] = field["ours"].ask("generate", DREAMS["ours"], SHORT)
+    return seconds
+
+
+def figures(
+    rounds: list[dict[str, float]], field: dict[str, Contestant]
+) -> dict[str, dict[str, Any]]:
+    """Everything that the rounds say."""
+    over: Callable[[Callable[[dict[str, float]], float]], list[float]] = lambda f: [  # noqa: E731
+        f(one) for one in rounds
+    ]
+    rate = max(one["matmul_rate"] for one in rounds)
+    found = {"matmul_gflops": figure(rate / 1e9, unit="GFLOP/s", n=len(rounds))}
+    for name in field:
+        key, flops = f"train_{name}", field[name].about["flops_per_step"]
+        found[f"{key}_frames_per_second"] = median(
+            over(lambda one: FRAMES / one[key]), unit="frames/s"
+        )
+        share = median(over(lambda one: flops / one[key] / rate))
+        suffix = {"ours": ""}.get(name, f"_{name}")
+        found[f"matmul_share_train{suffix}"] = share | {"gflop_per_frame": flops / FRAMES / 1e9}
+    for key in (key for key in rounds[0] if key.startswith("generate")):
+        found[f"{key}_frames_per_second"] = median(over(lambda one: 1 / one[key]), unit="frames/s")
+    for peer in ("nicklashansen", "pypi_dreamer4"):
+        if peer not in field:
+            continue
+        about = field[peer].about
+        for verb, own in (
+            ("train_ratio", "train_ours"),
+            ("train_ratio_specification", "train_ours_specification"),
+            ("generate_ratio", "generate_ours"),
+        ):
+            other = f"{verb.split('_')[0]}_{peer}"
+            found[f"{verb}_{peer}"] = median(
+                over(lambda one: one[other] / one[own]),
+                peer=about["name"],
+                peer_frames_per_second=found[f"{other}_frames_per_second"]["value"],
+            )
+    found["generate_ratio_context_24_to_96"] = median(
+        over(lambda one: one["generate_ours"] / one["generate_ours_short"])
+    )
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nicklashansen", nargs=2, metavar=("PYTHON", "CLONE"))
+    parser.add_argument("--pypi", metavar="PYTHON")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--dry", action="store_true", help="print the figures, write no file")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    field = contestants(given)
+    rounds: list[dict[str, float]] = []
+    for index in range(given.rounds + 1):  # the first warms up and is dropped
+        rounds.append(play_round(field))
+        line = {key: round(value, 4) for key, value in rounds[-1].items() if "rate" not in key}
+        print(f"round {index} of {given.rounds}: {json.dumps(line)}", flush=True)
+    found = figures(rounds[1:], field)
+    abouts = {name: contestant.about for name, contestant in field.items()}
+    for contestant in field.values():
+        contestant.close()
+    for name, entry in found.items():
+        print(f"{name:45} {entry['value']:10.4g}  [{entry['low']}, {entry['high']}]")
+    if given.dry:
+        return
+    path = write(
+        "dynamics",
+        command="python benchmarks/dynamics.py --nicklashansen PYTHON CLONE --pypi PYTHON",
+        seeds=[0],
+        figures=found,
+        shape=SHAPE | {"threads": given.threads, "context": CONTEXT},
+        contestants=abouts,
+    )
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
