@@ -301,15 +301,29 @@ def _read_layout(path: Path, store: Store) -> Layout:
         data = json.loads((path / "layout.json").read_text())
         episodes = tuple((name, length, mark) for name, length, mark in data["episodes"])
         layout = Layout(data["world"], episodes, data["decoded"])
-        total = int(layout.offsets()[layout.decoded])
-        whole = all(
-            _frames_file(path, camera).stat().st_size >= total * height * width * 3
-            for camera, (height, width) in store.info.cameras.items()
-            if total
-        )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, IndexError):
+        fits = layout.world == empty.world and _whole(path, store, layout)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError):
         return empty
-    return layout if layout.world == empty.world and whole else empty
+    return layout if fits else empty
+
+
+def _whole(path: Path, store: Store, layout: Layout) -> bool:
+    """Whether the arrays hold what the layout says."""
+    offsets = layout.offsets()
+    decoded, total = int(offsets[layout.decoded]), int(offsets[-1])
+    for camera, (height, width) in store.info.cameras.items():
+        size = decoded * height * width * 3
+        if size and _frames_file(path, camera).stat().st_size < size:
+            return False
+    steps = _open_steps(path, total)
+    return set(steps) == _step_names(store) and all(len(v) == total for v in steps.values())
+
+
+def _step_names(store: Store) -> set[str]:
+    """The columns of steps that a cache keeps."""
+    actions = {f"action/{component.name}" for component in store.info.action.components}
+    sensors = {f"sensor/{name}" for name in store.info.sensors}
+    return actions | sensors | {"action_known", "reward", "reward_known", "terminated"}
 
 
 def _write_layout(path: Path, layout: Layout) -> None:
@@ -344,12 +358,9 @@ def _append_steps(store: Store, path: Path, layout: Layout, new: list[EpisodeRow
 
 def _episode_steps(store: Store, row: EpisodeRow) -> dict[str, np.ndarray]:
     """The columns of one episode that a clip carries."""
-    info = store.info
-    wanted = [f"action/{c.name}" for c in info.action.components]
-    wanted += [f"sensor/{name}" for name in info.sensors]
     folder.verify(store.folder(row.name), row)
+    wanted = _step_names(store) - {"terminated"}
     steps = folder.read_steps(store.folder(row.name), row, wanted)
-    wanted += ["action_known", "reward", "reward_known"]
     columns = {name: steps[name] for name in wanted}
     columns["action_known"][0] = False  # nothing led to the first frame
     columns["terminated"] = np.arange(row.length) == (row.length - 1 if row.terminated else -1)
