@@ -1,11 +1,19 @@
-"""One seed in, named streams out. Nothing here touches a global generator."""
+"""One seed in, named streams out. Nothing here touches a global generator.
+
+Torch is imported only by what needs it: recorders draw their seeds without.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _MASK = 0xFFFFFFFF
 
@@ -23,6 +31,8 @@ def rng(seed: int, name: str, index: int = 0) -> np.random.Generator:
 
 def generator(seed: int, name: str, index: int = 0, device: str = "cpu") -> torch.Generator:
     """A torch generator for the stream `name`."""
+    import torch
+
     return torch.Generator(device).manual_seed(stream(seed, name, index))
 
 
@@ -48,6 +58,8 @@ def noise(seeds: Tensor, frames: Tensor, use: int, shape: tuple[int, ...]) -> Te
     Returns:
       `[B, *shape]` float32, by the Box-Muller transform.
     """
+    import torch
+
     size = math.prod(shape)
     half = (size + 1) // 2
     low = _mix((seeds & _MASK) ^ 0x9E3779B9)
