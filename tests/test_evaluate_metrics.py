@@ -18,7 +18,7 @@ def frames(*dots: tuple[int, int, int]) -> np.ndarray:
 
 
 def pooled(real: np.ndarray, predicted: np.ndarray, tolerance: int = 16) -> np.ndarray:
-    return metrics.frame_sums(real, predicted, PLATE, tolerance=tolerance)[0, 0]
+    return metrics.frame_sums(real, predicted, PLATE, tolerances=[tolerance])[0, 0, 0]
 
 
 def test_the_mask_is_what_differs_in_the_real_frame_or_in_the_prediction():

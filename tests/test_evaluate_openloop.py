@@ -24,12 +24,14 @@ def store(tmp_path_factory) -> Store:
 
 
 def run(world, store: Store, **settings) -> Report:
-    return evaluate(world, store, **{"horizons": HORIZONS, "context": 4, **settings})
+    return evaluate(
+        world, store, **{"horizons": HORIZONS, "context": 4, "episodes": 12, **settings}
+    )
 
 
 @pytest.fixture(scope="module")
 def oracle(store) -> Report:
-    return run(HopOracle(), store)
+    return run(HopOracle(), store, episodes=32)
 
 
 def cells(report: Report, row: str, table: str = "foreground_psnr") -> list[float]:
@@ -105,7 +107,7 @@ def test_a_world_that_forgets_a_coin_is_named_with_place_and_time(store, tmp_pat
     assert report.usable["world"].value == 5
     (failure, *others) = report.failures
     assert failure.what == "a coin has vanished that nobody took"
-    assert failure.frame == 6 and failure.affected >= 30 and failure.rollouts == 32
+    assert failure.frame == 6 and failure.affected >= 11 and failure.rollouts == 12
     assert "from frame 6 (0.30 s)" in failure.sentence
     assert [f.what for f in others if f.what.startswith(("the", "a "))] == []
     # The box stands where the coin is in the truth.
@@ -116,13 +118,13 @@ def test_a_world_that_forgets_a_coin_is_named_with_place_and_time(store, tmp_pat
     assert (np.abs(places - failure.places[0][1:]).max(-1) < 1e-3).any()
 
 
-def test_a_world_that_loses_the_enemy_keeps_its_usable_horizon(store, oracle):
+def test_a_world_that_loses_the_enemy_keeps_its_usable_horizon(store):
     def kill(now, step, seed):
         now.enemy_alive = 0
 
     report = run(HopOracle(fault=kill), store)
     assert report.failures[0].what == "the enemy has vanished, though nobody squashed it"
-    assert report.usable["world"].value == oracle.usable["world"].value
+    assert report.usable["world"].value == 36
     assert cells(report, "world")[0] < 20
 
 
@@ -142,10 +144,9 @@ def test_rows_share_their_seeds_and_their_noise(store):
     assert any("times the real one" in note for note in report.notes)
 
 
-def test_the_same_seed_gives_the_same_report(store, oracle):
-    again, other = run(HopOracle(), store), run(HopOracle(), store, seed=1)
-    same = lambda r: {k: vars(v) for k, v in r.figures.items()}  # noqa: E731
-    assert same(again) == same(oracle) != same(other)
+def test_the_same_seed_gives_the_same_report(store):
+    first, again, other = (run(HopOracle(), store, seed=seed) for seed in (0, 0, 1))
+    assert again.figures == first.figures != other.figures
 
 
 def test_the_folder_holds_what_it_says_and_the_report_reads_back(store, tmp_path):
@@ -187,7 +188,7 @@ def test_the_contact_sheet_has_the_real_frames_above_the_dream(store, tmp_path):
     assert (dream == 7).all()
 
 
-def test_a_store_without_plates_says_so_and_still_finds_the_foreground(store, oracle, tmp_path):
+def test_a_store_without_plates_says_so_and_still_finds_the_foreground(store, tmp_path):
     bare = Store.create(tmp_path / "bare", replace(store.info, env=""))
     for name in store.split("heldout"):
         bare.append(replace(store.read(name), stills={}, info={}))

@@ -20,7 +20,7 @@ def test_cluster_sums_follow_the_keys():
 
 def test_the_same_seed_gives_the_same_interval_and_another_does_not():
     sums = np.random.default_rng(0).normal(size=(40, 2)) + 3
-    first, again, other = (statistics.estimate(sums, ratio, seed=s) for s in (1, 1, 2))
+    first, again, other = (statistics.Pool(sums, seed=s).estimate(ratio) for s in (1, 1, 2))
     assert (first.low, first.high) == (again.low, again.high)
     assert first.low != other.low
     assert first.value == pytest.approx(sums[:, 0].sum() / sums[:, 1].sum())
@@ -29,14 +29,14 @@ def test_the_same_seed_gives_the_same_interval_and_another_does_not():
 def test_few_clusters_take_the_t_interval_on_cluster_means():
     values = np.random.default_rng(3).normal(size=12)
     sums = np.stack([values, np.ones(12)], 1)
-    found = statistics.estimate(sums, ratio, seed=0)
+    found = statistics.Pool(sums, seed=0).estimate(ratio)
     half = 2.201 * values.std(ddof=1) / np.sqrt(12)
     assert found.low == pytest.approx(values.mean() - half)
     assert found.high == pytest.approx(values.mean() + half)
 
 
 def test_one_cluster_has_a_value_and_no_interval():
-    found = statistics.estimate(np.array([[3.0, 2.0]]), ratio, seed=0)
+    found = statistics.Pool(np.array([[3.0, 2.0]]), seed=0).estimate(ratio)
     assert found.value == 1.5 and np.isnan(found.low) and np.isnan(found.high) and found.n == 1
 
 
@@ -49,11 +49,11 @@ def test_intervals_of_a_pooled_ratio_cover_it(clusters: int):
         size = rng.integers(2, 7, clusters)
         values = 1 + rng.normal(size=clusters) + rng.normal(size=clusters) / np.sqrt(size)
         sums = np.stack([values * size, size], 1)
-        found = statistics.estimate(sums, ratio, seed=trial, resamples=400)
+        found = statistics.Pool(sums, seed=trial, resamples=400).estimate(ratio)
         covered += bool(found.low <= 1 <= found.high)
         # Frames for clusters: every frame its own cluster, as if the episode did not matter.
         frames = np.repeat(sums / size[:, None], size, 0)
-        naive = statistics.estimate(frames, ratio, seed=trial, resamples=400)
+        naive = statistics.Pool(frames, seed=trial, resamples=400).estimate(ratio)
         narrow += bool(naive.low <= 1 <= naive.high)
     assert 0.88 <= covered / 120 <= 0.99
     assert narrow / 120 < 0.85
@@ -69,8 +69,8 @@ def test_undefined_resamples_withhold_the_interval_only_when_they_are_many():
         out = np.full(s.shape[:-1], np.nan)
         return np.divide(s[..., 0], s[..., 1], out=out, where=s[..., 1] > 0)
 
-    assert statistics.estimate(rare, divide, seed=0).low == 1
-    assert np.isnan(statistics.estimate(often, divide, seed=0).low)
+    assert statistics.Pool(rare, seed=0).estimate(divide).low == 1
+    assert np.isnan(statistics.Pool(often, seed=0).estimate(divide).low)
 
 
 def test_percentiles_agree_with_numpy():

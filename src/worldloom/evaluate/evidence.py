@@ -248,14 +248,8 @@ def _sums(
 ) -> np.ndarray:
     """`[N, H, K, SUMS]` of one row, one window at a time."""
     at = np.array(horizons) - 1
-    result = []
-    for r, p, plate in zip(real, predicted, plates, strict=True):
-        parts = [
-            metrics.frame_sums(r[None, at], p[None, at], plate[None], tolerance=k)[0]
-            for k in metrics.TOLERANCES
-        ]
-        result.append(np.stack(parts, 1))
-    return np.stack(result)
+    every = zip(real, predicted, plates, strict=True)
+    return np.stack([metrics.frame_sums(r[at], p[at], plate) for r, p, plate in every])
 
 
 def _reader(store: Store, tasks: Sequence[Task]) -> StateReader | None:

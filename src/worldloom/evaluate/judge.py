@@ -29,20 +29,17 @@ class Judge:
         self.rows = [row for row in ROWS if row in evidence.sums]
         self.names = np.array([window.episode for window in evidence.windows])
         samples = np.stack([evidence.sums[row] for row in self.rows], 1)
-        self.sums = statistics.by_cluster(samples, self.names)
+        self.pool = statistics.Pool(statistics.by_cluster(samples, self.names), seed=seed)
         self.horizons = evidence.horizons
 
     def pick(self, sums: np.ndarray, row: str, tolerance: int = TOLERANCE) -> np.ndarray:
         """One row at one tolerance, `[R, H, SUMS]`, of pooled sums `[R, rows, H, K, SUMS]`."""
         return sums[:, self.rows.index(row), :, TOLERANCES.index(tolerance)]
 
-    def _estimate(self, statistic: statistics.Statistic) -> statistics.Estimate:
-        return statistics.estimate(self.sums, statistic, seed=self.seed)
-
     def table(self, title: str, metric: metrics.Pooled) -> Table:
         """A metric in dB of every row at every horizon; its null is the best reference there."""
         k = TOLERANCES.index(TOLERANCE)
-        cells = self._estimate(lambda sums: metric(sums[:, :, :, k]))
+        cells = self.pool.estimate(lambda sums: metric(sums[:, :, :, k]))
         nulls = [self.rows.index(row) for row in NULLS if row in self.rows]
         best = np.nanmax(np.nan_to_num(cells.value[nulls], nan=-np.inf), axis=0)
         top = cells.value[self.rows.index("real")]
@@ -76,10 +73,10 @@ class Judge:
             mean = every[:, at].mean(1) if whole else np.full(len(every), np.nan)
             return np.concatenate([every, mean[:, None]], 1)
 
-        found = self._estimate(statistic)
+        found = self.pool.estimate(statistic)
         top = [None] * (len(self.horizons) + 1)
         if "tokenizer" in self.rows:
-            top = statistic(self.sums.sum(0, keepdims=True), "tokenizer")[0].tolist()
+            top = statistic(self.pool.total, "tokenizer")[0].tolist()
         names = [f"foreground_gain_db_h{h}" for h in self.horizons]
         names += ["foreground_gain_db_h1_16"] if whole else []
         return {
@@ -95,8 +92,8 @@ class Judge:
         rows = lambda sums: [  # noqa: E731
             self.pick(sums, row, tolerance) for row in ("world", "shuffled", "persistence")
         ]
-        room = self._estimate(lambda sums: metrics.headroom(rows(sums)[2], rows(sums)[0]))
-        share = self._estimate(lambda sums: metrics.headroom_share(*rows(sums)))
+        room = self.pool.estimate(lambda sums: metrics.headroom(rows(sums)[2], rows(sums)[0]))
+        share = self.pool.estimate(lambda sums: metrics.headroom_share(*rows(sums)))
         result = {}
         for i, name in enumerate(names):
             if room.low[i] > 0:
@@ -113,8 +110,8 @@ class Judge:
             why = self.evidence.why_not["shuffled"]
             return {name: Figure.absent("dB", why) for name in names}
         psnr = lambda sums, row: metrics.foreground_psnr(self.pick(sums, row))  # noqa: E731
-        found = self._estimate(lambda sums: psnr(sums, "world") - psnr(sums, "shuffled"))
-        true, other = (self.pick(self.sums, row) for row in ("world", "shuffled"))
+        found = self.pool.estimate(lambda sums: psnr(sums, "world") - psnr(sums, "shuffled"))
+        true, other = (self.pick(self.pool.sums, row) for row in ("world", "shuffled"))
         result = {}
         for i, name in enumerate(names):
             p = statistics.swap_test(
@@ -138,7 +135,7 @@ class Judge:
 
     def mask_ratios(self, tolerance: int) -> dict[str, Figure]:
         """The world's foreground mask over the real one at every horizon; 1 invents nothing."""
-        found = self._estimate(lambda s: metrics.mask_ratio(self.pick(s, "world", tolerance)))
+        found = self.pool.estimate(lambda s: metrics.mask_ratio(self.pick(s, "world", tolerance)))
         return {
             f"mask_ratio_h{h}": figure(found, i, "1", null=1.0, ceiling=1.0)
             for i, h in enumerate(self.horizons)
@@ -162,7 +159,7 @@ class Judge:
         return statistics.by_cluster(self.evidence.departures[row].sums(), self.names)
 
     def _median(self, sums: np.ndarray, *, null: float, ceiling: float) -> Figure:
-        found = statistics.estimate(sums, horizon.median_frames, seed=self.seed, smooth=False)
+        found = statistics.Pool(sums, seed=self.seed).estimate(horizon.median_frames, smooth=False)
         why = ""
         if horizon.is_censored(sums.sum(0)):
             why = "or more: most were still true when watching ended"
@@ -175,7 +172,7 @@ class Judge:
             return Figure.absent("1", "no state is read here")
         sums = {row: self._right(row) for row in ("real", "persistence")}
         rate = lambda s: s[..., 0] / s[..., 1]  # noqa: E731
-        found = statistics.estimate(sums["real"], rate, seed=self.seed)
+        found = statistics.Pool(sums["real"], seed=self.seed).estimate(rate)
         null = float(rate(sums["persistence"].sum(0)))
         return figure(found, (), "1", null=null, ceiling=1.0)
 

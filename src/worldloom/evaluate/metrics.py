@@ -19,7 +19,7 @@ says how much larger than the real foreground a row's mask is, and `strict`
 divides by the real foreground alone, so that nothing invented can dilute it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -38,48 +38,58 @@ LEAST_ERROR = 1 / (12 * 255**2)
 """Rounding to bytes alone costs this much; an exact prediction reads 58.9 dB, not infinity."""
 
 
-def foreground(frames: np.ndarray, plate: np.ndarray, tolerance: int) -> np.ndarray:
-    """Where frames differ from the plate by more than `tolerance` in any channel.
+def apart(frames: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """How far frames are from the plate in the channel that differs most.
 
     Args:
       frames: `[..., H, W, 3]` uint8.
       plate: `[..., H, W, 3]` uint8, broadcast against `frames`.
-      tolerance: of 255.
 
     Returns:
-      `[..., H, W]` bool.
+      `[..., H, W]` uint8.
     """
-    apart = np.maximum(frames, plate) - np.minimum(frames, plate)  # stays within bytes
-    return np.asarray((apart > tolerance).any(-1))
+    gap = np.maximum(frames, plate) - np.minimum(frames, plate)  # stays within bytes
+    return np.maximum(np.maximum(gap[..., 0], gap[..., 1]), gap[..., 2])
+
+
+def foreground(frames: np.ndarray, plate: np.ndarray, tolerance: int) -> np.ndarray:
+    """Where frames differ from the plate by more than `tolerance` in any channel.
+
+    Shapes are those of `apart`; the result is bool.
+    """
+    return apart(frames, plate) > tolerance
 
 
 def frame_sums(
-    real: np.ndarray, predicted: np.ndarray, plate: np.ndarray, *, tolerance: int = TOLERANCE
+    real: np.ndarray,
+    predicted: np.ndarray,
+    plate: np.ndarray,
+    *,
+    tolerances: Sequence[int] = TOLERANCES,
 ) -> np.ndarray:
     """The sums from which every pixel metric is pooled.
 
     Args:
-      real: `[B, T, H, W, 3]` uint8.
-      predicted: `[B, T, H, W, 3]` uint8.
-      plate: `[B, H, W, 3]` uint8 background of each window.
-      tolerance: above which a pixel is foreground.
+      real: `[..., H, W, 3]` uint8.
+      predicted: `[..., H, W, 3]` uint8.
+      plate: `[H, W, 3]` uint8 background, or one that broadcasts against them.
+      tolerances: K of them; above one a pixel is foreground.
 
     Returns:
-      `[B, T, SUMS]` float64; squared errors in units of [0, 1], counts of pixel values.
+      `[..., K, SUMS]` float64; squared errors in units of [0, 1], counts of pixel values.
     """
-    squared = (real.astype(np.float32) - predicted.astype(np.float32)) ** 2
-    squared = squared.sum(-1) / 255**2
-    in_real = foreground(real, plate[:, None], tolerance)
-    mask = in_real | foreground(predicted, plate[:, None], tolerance)
-    area = real.shape[2] * real.shape[3]
-    columns = (
-        squared.sum((2, 3), dtype=np.float64),
-        np.full(real.shape[:2], 3.0 * area),
-        (squared * mask).sum((2, 3), dtype=np.float64),
-        3.0 * mask.sum((2, 3)),
-        3.0 * in_real.sum((2, 3)),
-    )
-    return np.stack(columns, -1)
+    gap = real.astype(np.float32) - predicted.astype(np.float32)
+    squared = np.einsum("...c,...c->...", gap, gap) / 255**2
+    in_real, in_predicted = apart(real, plate), apart(predicted, plate)
+    mask_for = np.maximum(in_real, in_predicted)
+    add = lambda values: values.sum((-2, -1), dtype=np.float64)  # noqa: E731
+    whole, area = add(squared), np.full(real.shape[:-3], 3.0 * np.prod(squared.shape[-2:]))
+    parts = []
+    for tolerance in tolerances:
+        mask = mask_for > tolerance
+        columns = (add(squared * mask), 3 * add(mask), 3 * add(in_real > tolerance))
+        parts.append(np.stack([whole, area, *columns], -1))
+    return np.stack(parts, -2)
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ computed anew on every resample and never averaged.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -70,40 +71,49 @@ def resample(sums: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> np.n
     return flat.reshape(resamples, *sums.shape[1:])
 
 
-def estimate(
-    sums: np.ndarray,
-    statistic: Statistic,
-    *,
-    seed: int,
-    smooth: bool = True,
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """A statistic of all clusters and its 95% interval.
+class Pool:
+    """Sums of clusters, and the resamples on which every statistic of them is computed.
 
-    With 30 clusters or more: percentiles of 5,000 resamples of whole clusters.
-    With fewer: a t interval around the value, its standard error from leaving
-    out one cluster at a time; for a mean this is the usual t interval on
-    cluster means. Leaving one out says nothing about a median, so statistics
-    that are not `smooth` always take the bootstrap. One cluster has no interval.
+    All statistics of one pool share their resamples, so they are paired.
 
     Args:
       sums: `[C, ...]` one row a cluster.
-      statistic: computes the result from sums over clusters.
-      seed: makes the resamples; the same seed draws the same clusters, so that
-        two statistics of one table are paired.
-      smooth: False for medians and other order statistics.
+      seed: makes the resamples.
       resamples: of the bootstrap.
     """
-    value = statistic(sums.sum(0, keepdims=True))[0]
-    n = len(sums)
-    if n < 2:
-        nothing = np.full_like(value, np.nan)
-        return Estimate(value, nothing, nothing, n)
-    if smooth and n < ENOUGH:
-        low, high = _leave_one_out(sums, statistic, value)
-    else:
-        low, high = _percentiles(statistic(resample(sums, seed=seed, resamples=resamples)))
-    return Estimate(value, low, high, n)
+
+    def __init__(self, sums: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> None:
+        self.sums = sums
+        self.total = sums.sum(0, keepdims=True)
+        self._draw = lambda: resample(sums, seed=seed, resamples=resamples)
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """`[resamples, ...]` sums of as many clusters, drawn with replacement."""
+        return self._draw()
+
+    def estimate(self, statistic: Statistic, *, smooth: bool = True) -> Estimate:
+        """A statistic of all clusters and its 95% interval.
+
+        With 30 clusters or more: percentiles over the resamples. With fewer: a
+        t interval around the value, its standard error from leaving out one
+        cluster at a time; for a mean this is the usual t interval on cluster
+        means. Leaving one out says nothing about a median, so statistics that
+        are not `smooth` always take the resamples. One cluster has no interval.
+
+        Args:
+          statistic: computes the result from sums over clusters.
+          smooth: False for medians and other order statistics.
+        """
+        value, n = statistic(self.total)[0], len(self.sums)
+        if n < 2:
+            nothing = np.full_like(value, np.nan)
+            return Estimate(value, nothing, nothing, n)
+        if smooth and n < ENOUGH:
+            low, high = _leave_one_out(self.sums, statistic, value)
+        else:
+            low, high = _percentiles(statistic(self.draws))
+        return Estimate(value, low, high, n)
 
 
 def _leave_one_out(
