@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import worldloom
+
 PACKAGE = Path(__file__).parent.parent / "src" / "worldloom"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -79,7 +81,7 @@ def test_the_rule_can_fail() -> None:
 
 
 def test_every_part_has_a_rule() -> None:
-    free = {"__init__", "__main__", "cli", "verbs", "progress", "quickstart"}
+    free = {"__init__", "__main__", "cli", "verbs", "progress", "quickstart", "starts", "ls"}
     assert {part(path) for path in FILES} - free <= set(MAY)
 
 
@@ -102,3 +104,11 @@ def test_importing_needs_no_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'tyro') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_there_and_lead_home() -> None:
+    assert set(worldloom.__all__) == set(worldloom._WHERE)
+    for name in worldloom.__all__:
+        assert getattr(worldloom, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute `Wrold`"):
+        worldloom.Wrold  # noqa: B018

@@ -10,6 +10,7 @@ def play(
     world: str,
     *,
     store: str | None = None,
+    size: int | None = None,
     fps: float | None = None,
     host: str = "127.0.0.1",
     port: int = 8787,
@@ -20,6 +21,7 @@ def play(
     Args:
       world: folder of a run, or the id of an environment.
       store: whose held-out episodes a dream begins with; the run's own by default.
+      size: side of an environment's frames in pixels; its own by default.
       fps: frames a second; the world's own by default.
       host: address to listen on; another than 127.0.0.1 lets other machines in.
       port: port to listen on; 0 takes any free one.
@@ -27,7 +29,7 @@ def play(
     """
     from worldloom.play.server import serve
     from worldloom.play.session import from_clips, from_seed
-    from worldloom.verbs.starts import contexts, run_store
+    from worldloom.starts import contexts, run_store
 
     if Path(world).is_dir():
         from worldloom.hub import load_world
@@ -35,11 +37,11 @@ def play(
         entered = load_world(world)
         make_start = from_clips(contexts(run_store(world, store)))
     else:
-        from worldloom.envs.world import GymWorld
+        from worldloom.envs.gym import GymWorld
 
         if store is not None:
             raise WorldloomError(f"`{world}` is an environment and starts from seeds, not a store")
-        entered, make_start = GymWorld(world), from_seed
+        entered, make_start = GymWorld(world, size=size), from_seed
     serve(entered, make_start, host=host, port=port, open_browser=open, fps=fps, title=world)
 
 
