@@ -8,7 +8,7 @@ import numpy as np
 from worldloom.errors import WorldloomError, need
 
 
-class Crafter(gymnasium.Env[np.ndarray, int]):
+class Crafter(gymnasium.Env[np.ndarray, np.int64]):
     """The survival game of Hafner (2021), registered as `CrafterReward-v1`.
 
     The original draws its worlds from a seed that only its constructor takes,
@@ -21,6 +21,7 @@ class Crafter(gymnasium.Env[np.ndarray, int]):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    draws_at_size = True
 
     def __init__(
         self, size: int = 64, length: int = 10_000, render_mode: str = "rgb_array"
@@ -40,12 +41,12 @@ class Crafter(gymnasium.Env[np.ndarray, int]):
         world = int(self.np_random.integers(2**31 - 1))
         self._game = self._package.Env(size=(self.size,) * 2, length=self.length, seed=world)
         self._frame = self._game.reset()
-        return self._frame, self._truth()
+        return self.render(), self._truth()
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self._frame, reward, done, info = self._game.step(action)
+    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self._frame, reward, done, info = self._game.step(int(action))
         dead = info["discount"] == 0
-        return self._frame, float(reward), dead, bool(done and not dead), self._truth()
+        return self.render(), float(reward), dead, bool(done and not dead), self._truth()
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         if self._frame is None:

@@ -201,6 +201,7 @@ class Hop(gymnasium.Env[np.ndarray, np.ndarray]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012
     key_names = KEYS
+    draws_at_size = True
     players = {"random": Wanderer, "scripted": Collector}  # noqa: RUF012
 
     def __init__(self, size: int = 64, render_mode: str = "rgb_array") -> None:

@@ -7,7 +7,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -34,9 +34,9 @@ class Setup:
     Args:
       id: for gymnasium, for example `worldloom/Hop-v0` or `ALE/Pong-v5`;
         `module:id` imports a module of your own first.
-      size: (height, width) of frames. None keeps the environment's own. An
-        environment whose constructor has a `size` draws at that size itself;
-        frames of all others are averaged over areas.
+      size: (height, width) of frames. None keeps the environment's own. Our
+        own games draw at that size themselves (`draws_at_size`); frames of all
+        others are averaged over areas.
       repeat: how many times each action is done; rewards add up.
       kwargs: for the environment's constructor.
     """
@@ -77,9 +77,10 @@ def make(setup: Setup) -> gymnasium.Env:
         the environment does not take the arguments.
     """
     spec = find(setup.id)
-    takes = _parameters(spec)
+    maker = _maker(spec)
+    takes = _parameters(maker)
     kwargs: dict[str, Any] = dict(setup.kwargs)
-    if setup.size is not None and "size" in takes and "size" not in kwargs:
+    if setup.size is not None and getattr(maker, "draws_at_size", False):
         height, width = setup.size
         kwargs["size"] = height if height == width else setup.size
     if "render_mode" in takes or "kwargs" in takes:
@@ -142,12 +143,16 @@ def _near(name: str) -> str:
     return "`worldloom ls envs` lists those that are tried; any gymnasium id will do"
 
 
-def _parameters(spec: registration.EnvSpec) -> frozenset[str]:
-    """Names that the environment's constructor takes; `kwargs` where it takes any."""
+def _maker(spec: registration.EnvSpec) -> Callable[..., Any]:
+    """The class or function that makes the environment."""
     entry = spec.entry_point
-    maker = registration.load_env_creator(entry) if isinstance(entry, str) else entry
-    if maker is None:
-        return frozenset()
+    if entry is None:
+        raise WorldloomError(f"`{spec.id}` is a name without an environment", "choose another")
+    return registration.load_env_creator(entry) if isinstance(entry, str) else entry
+
+
+def _parameters(maker: Callable[..., Any]) -> frozenset[str]:
+    """Names of the arguments; `kwargs` among them where any is taken."""
     return frozenset(
         "kwargs" if p.kind is inspect.Parameter.VAR_KEYWORD else name
         for name, p in inspect.signature(maker).parameters.items()

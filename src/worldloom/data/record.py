@@ -1,0 +1,256 @@
+"""From an environment to a store: plays episodes and keeps them while the next is played.
+
+Episode i of a seed is the same whoever records it and with however many
+workers: its environment seed and its policy's dice are functions of (seed, i).
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from worldloom import seeding
+from worldloom.data.store import Store, StoreInfo
+from worldloom.data.take import Take, play_episode
+from worldloom.data.types import Episode
+from worldloom.envs.make import Setup
+from worldloom.envs.pixel import PixelEnv
+from worldloom.envs.workers import Workers
+from worldloom.errors import WorldloomError
+
+HELDOUT = 0.1
+_SEEDS = "episode i of seed s starts from the upper 31 bits of stream(s, 'episode', i)"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recording gave.
+
+    Args:
+      store: its folder.
+      episodes: added to it.
+      frames: in these episodes.
+      mean_return: of these episodes.
+      seconds: that it took.
+    """
+
+    store: Path
+    episodes: int
+    frames: int
+    mean_return: float
+    seconds: float
+
+    def __str__(self) -> str:
+        rate = self.frames / max(self.seconds, 1e-9)
+        return (
+            f"{self.episodes} episodes, {self.frames:,} frames in {self.seconds:.0f} s "
+            f"({rate:,.0f} frames/s), mean return {self.mean_return:.2f}, in `{self.store}`"
+        )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of each episode is kept; see `Take`."""
+
+    max_frames: int | None = None
+    snapshot_every: int = 0
+
+
+def record(
+    env: str | Setup,
+    store: str | Path,
+    *,
+    episodes: int,
+    policies: Sequence[Any],
+    seed: int = 0,
+    workers: int = 1,
+    heldout: float | None = None,
+    limits: Limits = Limits(),
+    progress: Progress | None = None,
+) -> Recorded:
+    """Adds `episodes` episodes of `env` to the store, which is made where it is missing.
+
+    Run again with the same seed it goes on where it stopped: environment seeds
+    that the store holds already are passed over. Ctrl-C keeps every finished episode.
+
+    Args:
+      env: gymnasium id, or a `Setup` with size, repeat and arguments.
+      store: its folder.
+      episodes: how many to add.
+      policies: who acts, in turns; see `worldloom.agents.choose`.
+      seed: of everything.
+      workers: processes. 1 plays in this one and encodes in a thread beside.
+      heldout: share of environment seeds in the held-out split. Default: the
+        store's own, 0.1 for a new one.
+      limits: of every episode.
+      progress: called with (episodes done, episodes asked for).
+    """
+    setup = Setup(env) if isinstance(env, str) else env
+    first = PixelEnv(setup)
+    makers = tuple(policies)
+    for maker in makers:
+        maker(first)  # a policy that cannot play here says so now
+    opened = _open(store, first, heldout)
+    takes = _takes(opened, episodes, seed, limits)
+    begin = time.monotonic()
+    run = _here(first, makers, opened) if workers <= 1 else _beside(setup, makers, opened, workers)
+    done, frames, total = 0, 0, 0.0
+    try:
+        for length, reward in run(takes):
+            done, frames, total = done + 1, frames + length, total + reward
+            if progress:
+                progress(done, episodes)
+    except KeyboardInterrupt as stop:
+        opened.refresh()
+        raise KeyboardInterrupt(
+            f"`{opened.path}` holds {len(opened)} episodes; "
+            "the same command goes on where this one stopped"
+        ) from stop
+    finally:
+        first.close()
+    opened.refresh()
+    seconds = time.monotonic() - begin
+    return Recorded(opened.path, done, frames, total / max(done, 1), seconds)
+
+
+def _open(path: str | Path, env: PixelEnv, heldout: float | None) -> Store:
+    """The store, made or checked to be of this environment."""
+    info = StoreInfo(
+        action=env.action,
+        cameras={"main": env.shape},
+        fps=env.fps,
+        env=env.setup.id,
+        env_kwargs=env.setup.to_json(),
+        seed_policy=_SEEDS,
+        heldout=HELDOUT if heldout is None else heldout,
+    )
+    store = Store.open_or_create(path, info)
+    if heldout is not None and store.info.heldout != heldout:
+        raise WorldloomError(
+            f"store `{path}` holds out {store.info.heldout:g} of its seeds, asked for {heldout:g}",
+            "leave the share away, or record into another folder",
+        )
+    return store
+
+
+def _takes(store: Store, episodes: int, seed: int, limits: Limits) -> list[Take]:
+    """The first `episodes` takes of this seed that the store does not hold."""
+    there = {row.seed for row in store.episodes}
+    takes: list[Take] = []
+    number = 0
+    while len(takes) < episodes:
+        env_seed = seeding.stream(seed, "episode", number) >> 32
+        if env_seed not in there:
+            policy_seed = seeding.stream(seed, "policy", number)
+            takes.append(
+                Take(number, env_seed, policy_seed, limits.max_frames, limits.snapshot_every)
+            )
+            there.add(env_seed)
+        number += 1
+    return takes
+
+
+def _play(env: PixelEnv, makers: Sequence[Any], take: Take) -> Episode:
+    maker = makers[take.number % len(makers)]
+    return play_episode(env, maker(env), take, name=maker.name)
+
+
+def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[Take]], Any]:
+    """Plays in this thread and stores in another; yields (length, return) of what is stored."""
+
+    def run(takes: list[Take]) -> Any:
+        with _Writer(store) as writer:
+            for take in takes:
+                writer.put(_play(env, makers, take))
+                yield from writer.stored()
+        yield from writer.stored()
+
+    return run
+
+
+def _beside(
+    setup: Setup, makers: Sequence[Any], store: Store, workers: int
+) -> Callable[[list[Take]], Any]:
+    """Plays and stores in worker processes; yields (length, return) as they finish."""
+
+    def run(takes: list[Take]) -> Any:
+        build = partial(_recorder, setup, makers, store.path)
+        with Workers(build, min(workers, len(takes))) as pool:
+            for _, stored in pool.each(takes):
+                yield stored
+
+    return run
+
+
+def _recorder(setup: Setup, makers: Sequence[Any], path: Path) -> Callable[[Take], Any]:
+    """What a worker does with a take."""
+    env, store = PixelEnv(setup), Store.open(path)
+
+    def answer(take: Take) -> tuple[int, float]:
+        episode = _play(env, makers, take)
+        store.append(episode)
+        return _size(episode)
+
+    return answer
+
+
+def _size(episode: Episode) -> tuple[int, float]:
+    assert episode.reward is not None
+    return len(episode), float(episode.reward.sum())
+
+
+class _Writer:
+    """Stores episodes in a thread; encoding releases the interpreter, so playing goes on.
+
+    A failure in the thread is raised at the next `put`, or at the end. Leaving
+    the context, even by Ctrl-C, first stores what was put.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._queue: queue.Queue[Episode | None] = queue.Queue(maxsize=2)
+        self._stored: queue.SimpleQueue[tuple[int, float]] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="worldloom-store", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def put(self, episode: Episode) -> None:
+        if self._error is None:
+            self._queue.put(episode)
+        if self._error is not None:
+            raise self._error
+
+    def stored(self) -> list[tuple[int, float]]:
+        """Length and return of the episodes stored since the last call."""
+        return [self._stored.get() for _ in range(self._stored.qsize())]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if kind is None and self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (episode := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # empties the queue, so that nobody waits for room in it
+            try:
+                self._store.append(episode)
+                self._stored.put(_size(episode))
+            except BaseException as error:  # handed to the thread that waits
+                self._error = error
