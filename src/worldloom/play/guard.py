@@ -7,7 +7,7 @@ where a browser sends one, this server.
 
 import ipaddress
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,7 +35,7 @@ class Guard:
             return await self._app(scope, receive, send)
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if not self._known(host) or (origin is not None and urlsplit(origin).netloc != host):
+        if not self._known(host) or (origin is not None and _place(origin).netloc != host):
             refusal = PlainTextResponse("this server is for this machine's own page\n", 403)
             if scope["type"] == "http":
                 return await refusal(scope, receive, send)
@@ -49,10 +49,16 @@ class Guard:
         await self._app(scope, receive, send_safely)
 
     def _known(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname if host else None
-        if name is None:
-            return False
+        name = _place(f"//{host}").hostname or ""
         return name in self._names or (self._numeric and _is_address(name))
+
+
+def _place(url: str) -> SplitResult:
+    """The parts of a URL; all of them empty where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_address(name: str) -> bool:
