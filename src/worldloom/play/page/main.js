@@ -50,7 +50,9 @@ const pacer = new Pacer(({ frame, picture }) => {
   stage.dataset.frame = frame.id;
   if (frame.inputTime && frame.inputTime !== echoed) {
     echoed = frame.inputTime;
-    roundTrips = [...roundTrips, performance.now() - frame.inputTime].slice(-15);
+    const took = performance.now() - frame.inputTime;
+    roundTrips = [...roundTrips, took].slice(-15);
+    dispatchEvent(new CustomEvent("worldloom:round-trip", { detail: took }));
   }
 }, requestAnimationFrame.bind(window));
 
