@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +89,11 @@ def matmul_rate() -> float:
     return best
 
 
-def median(values: Sequence[float], **more: Any) -> dict[str, Any]:
+def median(values: np.ndarray, **more: Any) -> dict[str, Any]:
     """The median over rounds as a figure, with the interval that resampling rounds gives."""
-    array = np.asarray(values, np.float64)
-    draws = np.random.default_rng(0).integers(len(array), size=(10_000, len(array)))
-    low, high = np.quantile(np.median(array[draws], axis=1), [0.025, 0.975])
-    return figure(float(np.median(array)), float(low), float(high), n=len(array), **more)
+    draws = np.random.default_rng(0).integers(len(values), size=(10_000, len(values)))
+    low, high = np.quantile(np.median(values[draws], axis=1), [0.025, 0.975])
+    return figure(float(np.median(values)), float(low), float(high), n=len(values), **more)
 
 
 def contestants(given: argparse.Namespace) -> dict[str, Contestant]:
@@ -133,38 +131,30 @@ def figures(
     rounds: list[dict[str, float]], field: dict[str, Contestant]
 ) -> dict[str, dict[str, Any]]:
     """Everything that the rounds say."""
-    over: Callable[[Callable[[dict[str, float]], float]], list[float]] = lambda f: [  # noqa: E731
-        f(one) for one in rounds
-    ]
-    rate = max(one["matmul_rate"] for one in rounds)
-    found = {"matmul_gflops": figure(rate / 1e9, unit="GFLOP/s", n=len(rounds))}
-    for name in field:
-        key, flops = f"train_{name}", field[name].about["flops_per_step"]
-        found[f"{key}_frames_per_second"] = median(
-            over(lambda one: FRAMES / one[key]), unit="frames/s"
-        )
-        share = median(over(lambda one: flops / one[key] / rate))
-        suffix = {"ours": ""}.get(name, f"_{name}")
-        found[f"matmul_share_train{suffix}"] = share | {"gflop_per_frame": flops / FRAMES / 1e9}
-    for key in (key for key in rounds[0] if key.startswith("generate")):
-        found[f"{key}_frames_per_second"] = median(over(lambda one: 1 / one[key]), unit="frames/s")
-    for peer in ("nicklashansen", "pypi_dreamer4"):
-        if peer not in field:
-            continue
-        about = field[peer].about
-        for verb, own in (
-            ("train_ratio", "train_ours"),
-            ("train_ratio_specification", "train_ours_specification"),
-            ("generate_ratio", "generate_ours"),
+    taken = {key: np.asarray([one[key] for one in rounds]) for key in rounds[0]}
+    rate = taken.pop("matmul_rate").max()
+    found = {"matmul_gflops": figure(float(rate) / 1e9, unit="GFLOP/s", n=len(rounds))}
+    for key, seconds in taken.items():
+        frames = FRAMES if key.startswith("train") else 1
+        found[f"{key}_frames_per_second"] = median(frames / seconds, unit="frames/s")
+    for name, contestant in field.items():
+        flops = contestant.about["flops_per_step"]
+        share = median(flops / taken[f"train_{name}"] / rate, gflop_per_frame=flops / FRAMES / 1e9)
+        found["matmul_share_train" + ("" if name == "ours" else f"_{name}")] = share
+    for peer in (name for name in field if not name.startswith("ours")):
+        for figure_name, verb, own in (
+            ("train_ratio", "train", "train_ours"),
+            ("train_ratio_specification", "train", "train_ours_specification"),
+            ("generate_ratio", "generate", "generate_ours"),
         ):
-            other = f"{verb.split('_')[0]}_{peer}"
-            found[f"{verb}_{peer}"] = median(
-                over(lambda one: one[other] / one[own]),
-                peer=about["name"],
+            other = f"{verb}_{peer}"
+            found[f"{figure_name}_{peer}"] = median(
+                taken[other] / taken[own],
+                peer=field[peer].about["name"],
                 peer_frames_per_second=found[f"{other}_frames_per_second"]["value"],
             )
-    found["generate_ratio_context_24_to_96"] = median(
-        over(lambda one: one["generate_ours"] / one["generate_ours_short"])
+    found["generate_ours_seconds_context_96_to_24"] = median(
+        taken["generate_ours"] / taken["generate_ours_short"]
     )
     return found
 

@@ -23,7 +23,7 @@ def import_torchvision(torch: Any) -> None:
     fails unless those that it describes unconditionally are declared.
     """
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError:
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
