@@ -7,9 +7,7 @@ import sys
 
 import numpy as np
 
-from worldloom.actions import ActionSpec, Binary
-from worldloom.data.store import Store, StoreInfo
-from worldloom.data.types import Episode
+from worldloom import ActionSpec, Binary, Episode, Store, StoreInfo
 
 SPEC = ActionSpec((Binary("keys", ("left", "right")),))
 

@@ -1,24 +1,21 @@
 """A world by hand: a dot on a line, and the kit that checks it against the contract.
 
-    python examples/world_by_hand.py
+python examples/world_by_hand.py
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from worldloom.actions import Action, ActionSpec, Binary
-from worldloom.check import check_world
-from worldloom.data.types import Clip
-from worldloom.world import Step, WorldSpec
+from worldloom import Action, ActionSpec, Binary, Clip, Step, WorldSpec, check_world
 
 
 @dataclass(frozen=True)
 class Dot:
-    """Where the dot is, in pixels: `[B]` int64. All there is to know: state is a value."""
+    """Where the dot is, in pixels: all there is to know. State is a value."""
 
-    x: Tensor
+    x: Tensor  # [B] int64
 
     def __len__(self) -> int:
         return len(self.x)
@@ -35,7 +32,7 @@ class Dot:
 
 
 class DotWorld:
-    """Two keys move a dot; the right edge pays 1."""
+    """Two keys move a dot."""
 
     spec = WorldSpec(
         name="dot",
@@ -47,21 +44,17 @@ class DotWorld:
     )
 
     def start(self, clip: Clip, seeds: Tensor) -> tuple[Dot, Step]:
-        return self._look(Dot(clip.env_seeds % 32))
+        return Dot(clip.env_seeds % 32), Step()
 
     def step(self, state: Dot, action: Action) -> tuple[Dot, Step]:
         keys = action.values["keys"].long() * action.known[:, None]
-        return self._look(replace(state, x=(state.x + keys[:, 1] - keys[:, 0]).clamp(0, 31)))
+        return Dot((state.x + keys[:, 1] - keys[:, 0]).clamp(0, 31)), Step()
 
     def render(self, state: Dot, camera: str = "main") -> Tensor:
-        columns = torch.arange(32) == state.x[:, None, None, None]
-        return (255 * columns.byte()).transpose(2, 3).expand(-1, 32, 32, 3).contiguous()
-
-    def _look(self, state: Dot) -> tuple[Dot, Step]:
-        off = torch.zeros(len(state), dtype=torch.bool)
-        return state, Step(reward=(state.x == 31).float(), terminated=off, truncated=off)
+        lit = 255 * (torch.arange(32) == state.x[:, None]).byte()
+        return lit[:, None, :, None].repeat(1, 32, 1, 3)
 
 
 if __name__ == "__main__":
     check_world(DotWorld(), Clip(env_seeds=torch.arange(3)))
-    print("the dot world keeps the contract")
+    print("the dot keeps the contract")

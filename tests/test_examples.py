@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
+import torch
 from test_docs import load
+
+from worldloom import Action, Clip, check_world
+from worldloom.play.session import Session, from_seed
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -23,3 +25,30 @@ def test_own_loop(tmp_path: Path) -> None:
     keys = episode.actions["keys"][1:].astype(int)
     still = keys[:, 0] == keys[:, 1]
     assert not moved[still].any(), "frames follow the keys of their own index"
+
+
+def test_world_by_hand() -> None:
+    module = load(EXAMPLES / "world_by_hand.py")
+    world = module.DotWorld()
+    check_world(world, Clip(env_seeds=torch.arange(3)))
+    state, _ = world.start(Clip(env_seeds=torch.tensor([5])), torch.tensor([0]))
+    right = Action({"keys": torch.tensor([[0, 1]])}, torch.tensor([True]))
+    state, _ = world.step(state, right)
+    assert world.render(state)[0, 0, :, 0].nonzero().tolist() == [[6]]
+
+
+def test_train_tiny(tmp_path: Path) -> None:
+    store = tmp_path / "ball"
+    load(EXAMPLES / "own_loop.py").main(str(store), episodes=4)
+    dream = load(EXAMPLES / "train_tiny.py").main(str(store), str(tmp_path / "run"), 2)
+    assert dream.shape == (16, 32, 32, 3) and dream.dtype == torch.uint8
+
+
+def test_play_own_env() -> None:
+    session = Session(load(EXAMPLES / "play_own_env.py").world(), from_seed)
+    state = session.start(0)
+    places = []
+    for _ in range(12):
+        state, frame = session.tick(state, ["ArrowRight"])
+        places.append(int((frame.image[24, :, 0] > 200).nonzero()[0].min()))
+    assert places == sorted(places) and places[-1] > places[0] + 4

@@ -15,29 +15,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from worldloom.actions import Action, ActionSpec, Binary, Categorical, Continuous
-    from worldloom.check import check_world
-    from worldloom.data.check import check_store
-    from worldloom.data.clips import ClipCache, ClipSampler
-    from worldloom.data.store import Store, StoreInfo
-    from worldloom.data.types import Clip, Episode
-    from worldloom.envs.gym import GymWorld
-    from worldloom.envs.record import record
-    from worldloom.errors import WorldloomError
-    from worldloom.hub import load_world
-    from worldloom.play.server import serve
-    from worldloom.starts import contexts
-    from worldloom.world import Step, World, WorldSpec
+    from worldloom.actions import Action as Action
+    from worldloom.actions import ActionSpec as ActionSpec
+    from worldloom.actions import Binary as Binary
+    from worldloom.actions import Categorical as Categorical
+    from worldloom.actions import Continuous as Continuous
+    from worldloom.check import check_world as check_world
+    from worldloom.data.check import check_store as check_store
+    from worldloom.data.clips import ClipCache as ClipCache
+    from worldloom.data.clips import ClipSampler as ClipSampler
+    from worldloom.data.record import record as record
+    from worldloom.data.store import Store as Store
+    from worldloom.data.store import StoreInfo as StoreInfo
+    from worldloom.data.types import Clip as Clip
+    from worldloom.data.types import Episode as Episode
+    from worldloom.envs.gym import GymWorld as GymWorld
+    from worldloom.errors import WorldloomError as WorldloomError
+    from worldloom.hub import load_world as load_world
+    from worldloom.play.server import serve as serve
+    from worldloom.starts import contexts as contexts
+    from worldloom.world import Step as Step
+    from worldloom.world import World as World
+    from worldloom.world import WorldSpec as WorldSpec
 
 _HOME = {
     "actions": ("Action", "ActionSpec", "Binary", "Categorical", "Continuous"),
     "check": ("check_world",),
     "data.check": ("check_store",),
     "data.clips": ("ClipCache", "ClipSampler"),
+    "data.record": ("record",),
     "data.store": ("Store", "StoreInfo"),
     "data.types": ("Clip", "Episode"),
     "envs.gym": ("GymWorld",),
-    "envs.record": ("record",),
     "errors": ("WorldloomError",),
     "hub": ("load_world",),
     "play.server": ("serve",),
@@ -45,31 +54,6 @@ _HOME = {
     "world": ("Step", "World", "WorldSpec"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-
-__all__ = [  # noqa: RUF022 in the order of the text above
-    "Episode",
-    "Clip",
-    "Store",
-    "StoreInfo",
-    "ClipCache",
-    "ClipSampler",
-    "record",
-    "Action",
-    "ActionSpec",
-    "Binary",
-    "Categorical",
-    "Continuous",
-    "World",
-    "WorldSpec",
-    "Step",
-    "GymWorld",
-    "load_world",
-    "contexts",
-    "check_world",
-    "check_store",
-    "serve",
-    "WorldloomError",
-]
 
 
 def __getattr__(name: str) -> Any:
@@ -79,4 +63,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *_WHERE])

@@ -1,6 +1,61 @@
 """`worldloom record`, `data`, `check`: making stores and looking at them."""
 
 
+def record(
+    env: str,
+    store: str,
+    *,
+    episodes: int = 100,
+    policy: str = "random",
+    seed: int = 0,
+    workers: int = 1,
+    size: int | None = None,
+    repeat: int = 1,
+    max_frames: int | None = None,
+    snapshot_every: int = 0,
+    heldout: float | None = None,
+) -> None:
+    """Records episodes of an environment into a store.
+
+    Args:
+      env: id of the environment, see `worldloom ls envs`; MODULE:ID imports a module first.
+      store: folder of the store; made where it is missing, added to where it is there.
+      episodes: how many to add.
+      policy: who acts: random, scripted, or several with commas, who take turns.
+      seed: of everything; the same seed again goes on where it stopped.
+      workers: processes that play.
+      size: side of the frames in pixels; the environment's own by default.
+      repeat: how many times each action is done.
+      max_frames: ends an episode after so many frames.
+      snapshot_every: keeps the exact state every so many frames, beside that of the first.
+      heldout: share of the seeds that is held out; 0.1 for a new store.
+    """
+    from worldloom.agents.choose import choose
+    from worldloom.data.record import Limits
+    from worldloom.data.record import record as play
+    from worldloom.envs.make import Setup
+    from worldloom.errors import WorldloomError
+    from worldloom.progress import Progress
+
+    for name, value in (("episodes", episodes), ("workers", workers), ("repeat", repeat)):
+        if value < 1:
+            raise WorldloomError(f"--{name} {value} makes no sense", "give 1 or more", code=2)
+    progress = Progress({"record": 0.0})
+    progress.begin("record", f"{episodes} episodes of {env} into {store}")
+    made = play(
+        Setup(env, None if size is None else (size, size), repeat),
+        store,
+        episodes=episodes,
+        policies=choose(policy),
+        seed=seed,
+        workers=workers,
+        heldout=heldout,
+        limits=Limits(max_frames, snapshot_every),
+        progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
+    )
+    print(made)
+
+
 def data(store: str, *, episodes: bool = False) -> None:
     """Shows what a store holds.
 
