@@ -11,6 +11,8 @@ from worldloom.actions import ActionSpec, Binary
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip, Episode
 from worldloom.envs import HOP, hop, hop_draw
+from worldloom.envs.make import Setup
+from worldloom.envs.pixel import Snapshot
 from worldloom.world import Step, WorldSpec
 
 SIZE = 32
@@ -20,6 +22,7 @@ KEYS = ActionSpec((Binary("keys", hop.KEYS),))
 def hop_store(path: Path, *, episodes: int, frames: int, size: int = SIZE, **info) -> Store:
     """Random play of Hop with everything known of it, all of it held out."""
     fields = {"env": HOP, "heldout": 1.0, "action": KEYS, "cameras": {"main": (size, size)}}
+    fields["env_kwargs"] = Setup(HOP, (size, size)).to_json()
     store = Store.create(path, StoreInfo(**{**fields, "fps": 20, **info}))
     seed = 0
     while len(store) < episodes:
@@ -40,7 +43,7 @@ def play(seed: int, frames: int, size: int) -> Episode:
             if rng.random() < 0.15:
                 keys = rng.integers(0, 2, 3, dtype=np.uint8)
             hop.advance(now, *keys.tolist())
-        snapshots[len(shots)] = pack(now)
+        snapshots[len(shots)] = pack(now, size)
         shots.append(hop.draw(now, size))
         held.append(keys if len(shots) > 1 else np.zeros(3, np.uint8))
         info.append(hop.truth(now))
@@ -54,15 +57,15 @@ def play(seed: int, frames: int, size: int) -> Episode:
     )
 
 
-def pack(now: hop.Moment) -> bytes:
-    env = hop.Hop(SIZE)
+def pack(now: hop.Moment, size: int) -> bytes:
+    env = hop.Hop(size)
     env._now = now
-    return env.get_state()
+    return Snapshot(env.get_state(), env.render()).pack()
 
 
-def unpack(state: bytes) -> hop.Moment:
-    env = hop.Hop(SIZE)
-    env.set_state(state)
+def unpack(snapshot: bytes) -> hop.Moment:
+    env = hop.Hop()
+    env.set_state(Snapshot.unpack(snapshot).state)
     return env._moment()
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluate_worlds import KEYS, SIZE, HopOracle, hop_store
+from evaluate_worlds import KEYS, SIZE, HopOracle, Moments, hop_store
 from PIL import Image
 
 from worldloom.actions import ActionSpec, Binary, Categorical
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Episode
+from worldloom.envs import hop, hop_draw
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.openloop import evaluate
 from worldloom.evaluate.report import Figure, Report, Table
@@ -25,7 +26,7 @@ def store(tmp_path_factory) -> Store:
 
 def run(world, store: Store, **settings) -> Report:
     return evaluate(
-        world, store, **{"horizons": HORIZONS, "context": 4, "episodes": 12, **settings}
+        world, store, **{"horizons": HORIZONS, "context": 4, "episodes": 8, **settings}
     )
 
 
@@ -53,11 +54,35 @@ def test_the_oracle_is_exact_beats_everything_and_listens(oracle):
 
 def test_every_reference_row_is_there_and_the_tokenizer_is_the_ceiling(oracle):
     rows = ["world", "persistence", "background", "blind", "shuffled", "tokenizer", "real"]
-    assert list(oracle.tables["foreground_psnr"].rows) == rows
+    assert list(oracle.tables["foreground_psnr"].rows) == [*rows, "real_shuffled"]
     assert cells(oracle, "tokenizer")[0] == pytest.approx(38.5, abs=0.5)  # colours 4.5 off, rms
     assert oracle.figures["foreground_gain_db_h1"].ceiling == pytest.approx(
         cells(oracle, "tokenizer")[0] - cells(oracle, "persistence")[0], abs=1e-3
     )
+
+
+def test_the_real_game_is_entered_again_and_bounds_the_headroom_share(oracle):
+    assert cells(oracle, "real_shuffled") == cells(oracle, "shuffled")
+    share = oracle.figures["headroom_share_h8"]
+    assert share.ceiling == pytest.approx(share.value) and share.ceiling < 0.9
+
+
+def test_a_game_that_does_not_repeat_its_recordings_is_no_reference(store, tmp_path):
+    other = Store.create(tmp_path / "other", store.info)
+    for name in store.split("heldout")[:3]:
+        episode = store.read(name)
+        first = {0: store.read(store.split("heldout")[5]).snapshots[0]}  # of another level
+        other.append(replace(episode, snapshots=first))
+    world = HopOracle()
+    world.spec = replace(world.spec, starts=frozenset({"frames"}))
+    world.start = lambda clip, seeds: (
+        Moments([hop.begin(1)] * len(seeds), 0, seeds.tolist()),
+        None,
+    )
+    report = run(world, other)
+    assert "real_shuffled" not in report.tables["psnr"].rows
+    assert any("does not repeat its recordings" in note for note in report.notes)
+    assert report.figures["headroom_share_h8"].ceiling is None
 
 
 def test_a_world_that_stands_still_is_persistence_and_has_no_headroom(store):
@@ -73,8 +98,6 @@ def test_a_world_that_shows_the_empty_level_is_background_only(store):
     plates = {}
 
     def paint(frames, state):
-        from worldloom.envs import hop_draw
-
         for now in state.rows:
             plates.setdefault(now.level, hop_draw.plate(now.level, SIZE))
         return np.stack([plates[now.level] for now in state.rows])
@@ -107,7 +130,7 @@ def test_a_world_that_forgets_a_coin_is_named_with_place_and_time(store, tmp_pat
     assert report.usable["world"].value == 5
     (failure, *others) = report.failures
     assert failure.what == "a coin has vanished that nobody took"
-    assert failure.frame == 6 and failure.affected >= 11 and failure.rollouts == 12
+    assert failure.frame == 6 and failure.affected >= 7 and failure.rollouts == 8
     assert "from frame 6 (0.30 s)" in failure.sentence
     assert [f.what for f in others if f.what.startswith(("the", "a "))] == []
     # The box stands where the coin is in the truth.

@@ -16,7 +16,7 @@ from worldloom import seeding
 from worldloom.actions import Action
 from worldloom.data.store import Store
 from worldloom.data.types import Clip, Episode
-from worldloom.evaluate import metrics, rollout, windows
+from worldloom.evaluate import metrics, real, rollout, windows
 from worldloom.evaluate.horizon import Departures
 from worldloom.evaluate.states import StateReader, Things, out_of_tolerance, reader_of
 from worldloom.evaluate.windows import Window
@@ -108,15 +108,22 @@ def gather(
         for row, frames in dreams.items():
             predicted[row] += frames
     tell(0.9, "measuring")
-    real = [t.episode.frames[camera][t.window.context :] for t in tasks]
+    truth = [t.episode.frames[camera][t.window.context :] for t in tasks]
     context = [t.episode.frames[camera][: t.window.context] for t in tasks]
-    predicted["real"] = real
+    predicted["real"] = truth
     predicted["persistence"] = [
-        np.broadcast_to(c[-1], r.shape) for c, r in zip(context, real, strict=True)
+        np.broadcast_to(c[-1], r.shape) for c, r in zip(context, truth, strict=True)
     ]
     predicted["background"] = [
-        np.broadcast_to(t.plate, r.shape) for t, r in zip(tasks, real, strict=True)
+        np.broadcast_to(t.plate, r.shape) for t, r in zip(tasks, truth, strict=True)
     ]
+    borrowed = [tasks[i] for i in other]
+    again = _play_again(store, tasks, borrowed, horizon=max(horizons), camera=camera)
+    if isinstance(again, str):
+        why_not["real_shuffled"] = again
+    elif "shuffled" in rows:
+        predicted["real_shuffled"] = again
+        rows.append("real_shuffled")
     plates = [t.plate for t in tasks]
     reader = _reader(store, tasks)
     things = _read_states(predicted, tasks, reader)
@@ -124,11 +131,11 @@ def gather(
         windows=chosen,
         horizons=horizons,
         context=context,
-        real=real,
+        real=truth,
         dream=predicted["world"],
         plates=plates,
         exact_plates=exact,
-        sums={row: _sums(real, predicted[row], plates, horizons) for row in rows},
+        sums={row: _sums(truth, predicted[row], plates, horizons) for row in rows},
         why_not=why_not,
         reader=reader,
         departures=_departures(things, reader) if reader else {},
@@ -164,6 +171,19 @@ def _rows(world: World, tasks: Sequence[Task]) -> tuple[list[str], dict[str, str
     else:
         why_not["tokenizer"] = "the world has no tokenizer that could be asked"
     return [*rows, "real"], why_not
+
+
+def _play_again(
+    store: Store,
+    tasks: Sequence[Task],
+    borrowed: Sequence[Task],
+    *,
+    horizon: int,
+    camera: str,
+) -> list[np.ndarray] | str:
+    """What the real environment does under another episode's actions, or why that is unknown."""
+    futures = [real.future_of(t.episode, t.window.context, horizon) for t in borrowed]
+    return real.replay(store, [t.window for t in tasks], futures, camera=camera)
 
 
 def _dream(

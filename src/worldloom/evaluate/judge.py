@@ -94,10 +94,15 @@ class Judge:
         ]
         room = self.pool.estimate(lambda sums: metrics.headroom(rows(sums)[2], rows(sums)[0]))
         share = self.pool.estimate(lambda sums: metrics.headroom_share(*rows(sums)))
+        top: list[float | None] = [None] * len(names)
+        if "real_shuffled" in self.rows:
+            total = self.pool.total
+            best, worse = (self.pick(total, r, tolerance) for r in ("real", "real_shuffled"))
+            top = metrics.headroom_share(best, worse, rows(total)[2])[0].tolist()
         result = {}
         for i, name in enumerate(names):
             if room.low[i] > 0:
-                result[name] = figure(share, i, "1", null=0.0)
+                result[name] = figure(share, i, "1", null=0.0, ceiling=top[i])
             else:
                 why = "the world is not better than repeating the last frame: no headroom to share"
                 result[name] = Figure.absent("1", why)

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from worldloom.evaluate.report import HEADLINES, ROWS, Figure, Report, Table, cell, number, span
+from worldloom.evaluate.report import (
+    HEADLINES,
+    ROWS,
+    Figure,
+    Report,
+    Table,
+    cell,
+    meaning,
+    number,
+    span,
+)
 
 COLOURS = {
     "world": "#c2410c",
@@ -73,16 +83,17 @@ def render(report: Report, folder: Path) -> str:
 
 def _cards(report: Report) -> str:
     cards = []
-    for name, (label, meaning) in HEADLINES.items():
+    for name, (label, _) in HEADLINES.items():
         figure = report.figures.get(name)
         if figure is None:
             continue
         if figure.value is None or figure.low is None or figure.high is None:
             body = f"<b>–</b>{escape(label)}<br><span class='faint'>{escape(figure.why)}</span>"
         else:
+            words = [_interval(figure), meaning(name, figure), figure.why]
             body = (
                 f"<b>{number(figure.value, figure.unit)}</b>{escape(label)}<br>"
-                f"<span class='faint'>{_interval(figure)}; {escape(figure.why or meaning)}</span>"
+                f"<span class='faint'>{escape('; '.join(filter(None, words)))}</span>"
             )
         cards.append(f"<div class='card'>{body}</div>")
     return f"<div class='cards'>{''.join(cards)}</div>"
@@ -241,6 +252,7 @@ def _rows() -> str:
         "shuffled": "the same weights and noise, given the actions of another episode",
         "tokenizer": "the real frames, encoded and decoded: the best this world could show",
         "real": "the real frames themselves; what rounding to bytes and the read-out allow",
+        "real_shuffled": "the real environment, given the actions of another episode",
     }
     lines = "".join(
         f"<li><b>{escape(ROWS[row])}</b>: {escape(w)}.</li>" for row, w in words.items()

@@ -26,6 +26,7 @@ ROWS = {
     "shuffled": "another's actions",
     "tokenizer": "tokenizer ceiling",
     "real": "real world",
+    "real_shuffled": "real, other's actions",
 }
 """What a world stands next to, and how people are told."""
 NULLS = ("persistence", "background", "blind", "shuffled")
@@ -219,9 +220,17 @@ HEADLINES = {
     "headroom_share_h8": ("headroom share at +8", "0 is deaf to actions"),
     "action_gain_db_h8": ("worth of the true actions at +8", "0 is deaf to actions"),
     "usable_horizon_frames": ("usable horizon, median", "until player or coins are wrong"),
-    "reader_accuracy": ("real frames read rightly", "the read-out's own ceiling is 1"),
+    "reader_accuracy": ("real frames read rightly", "what the read-out itself can do"),
 }
 """Figures that are shown first: their names, and what their null means."""
+
+
+def meaning(name: str, figure: Figure) -> str:
+    """What a headline's null is, and how far a perfect world would come."""
+    null = HEADLINES[name][1]
+    if figure.ceiling is None or name == "reader_accuracy":
+        return null
+    return f"{null}; at best {number(figure.ceiling, figure.unit)}"
 
 
 def _head(report: Report) -> list[str]:
@@ -237,12 +246,14 @@ def _head(report: Report) -> list[str]:
 
 def _figures(report: Report) -> list[str]:
     lines = []
-    for name, (label, meaning) in HEADLINES.items():
+    for name, (label, _) in HEADLINES.items():
         if name not in report.figures:
             continue
         figure = report.figures[name]
         known = figure.value is not None
-        lines.append(f"  {label:<32}{span(figure):<25}{meaning if known else ''}".rstrip())
+        lines.append(f"  {label:<32}{span(figure)}")
+        if known:
+            lines.append(f"  {'':<32}{meaning(name, figure)}")
         if known and figure.why:
             lines.append(f"  {'':<32}{figure.why}")
     return [*lines, ""]
