@@ -162,7 +162,9 @@ def _chart(table: Table) -> str:
         marks.append(_text(4, scale(value) + 4, f"{value:.0f}", "#6b6b76"))
     for place, horizon in zip(x, table.horizons, strict=True):
         marks.append(_text(place - 8, height - 8, f"+{horizon}", "#6b6b76"))
-    ends = _spread([(scale(figures[-1].value or low), row) for row, figures in rows.items()])
+    ends = _spread(
+        [(scale(figures[-1].value or low), row) for row, figures in rows.items()], height - bottom
+    )
     for row, figures in rows.items():
         marks += _curve(x, figures, scale, COLOURS[row], thick=row == "world")
         marks.append(_text(x[-1] + 10, ends[row] + 4, ROWS[row], COLOURS[row]))
@@ -187,14 +189,15 @@ def _curve(
     ]
 
 
-def _spread(ends: list[tuple[float, str]], gap: float = 15) -> dict[str, float]:
-    """Moves labels apart so that none covers another."""
-    placed: dict[str, float] = {}
-    last = -gap
-    for y, row in sorted(ends):
-        last = max(y, last + gap)
-        placed[row] = last
-    return placed
+def _spread(ends: list[tuple[float, str]], lowest: float, gap: float = 15) -> dict[str, float]:
+    """Moves labels apart so that none covers another, none below `lowest`."""
+    placed: list[float] = []
+    for y, _ in sorted(ends):
+        placed.append(max(y, placed[-1] + gap) if placed else y)
+    for i in range(len(placed) - 1, -1, -1):
+        limit = lowest if i == len(placed) - 1 else placed[i + 1] - gap
+        placed[i] = min(placed[i], limit)
+    return {row: y for (_, row), y in zip(sorted(ends), placed, strict=True)}
 
 
 def _line(left: float, y: float, right: float, colour: str) -> str:

@@ -225,12 +225,20 @@ HEADLINES = {
 """Figures that are shown first: their names, and what their null means."""
 
 
+CEILINGS = {
+    "foreground_gain_db_h1_16": "its tokenizer",
+    "headroom_share_h8": "a perfect world",
+    "usable_horizon_frames": "the real frames",
+}
+"""Whose score a figure's ceiling is. A share is no maximum: errors can push one above it."""
+
+
 def meaning(name: str, figure: Figure) -> str:
-    """What a headline's null is, and how far a perfect world would come."""
+    """What a headline's null is, and what the ceiling scores."""
     null = HEADLINES[name][1]
-    if figure.ceiling is None or name == "reader_accuracy":
+    if figure.ceiling is None or name not in CEILINGS:
         return null
-    return f"{null}; at best {number(figure.ceiling, figure.unit)}"
+    return f"{null}; {CEILINGS[name]}: {number(figure.ceiling, figure.unit)}"
 
 
 def _head(report: Report) -> list[str]:
