@@ -4,24 +4,23 @@ Episode i of a seed is the same whoever records it and with however many
 workers: its environment seed and its policy's dice are functions of (seed, i).
 """
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from worldloom import seeding
+from worldloom.data.keeper import Keeper, summary
+from worldloom.data.reel import Reel
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.take import Take, play_episode
 from worldloom.data.types import Episode
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import PixelEnv
-from worldloom.envs.workers import Workers
 from worldloom.errors import WorldloomError
+from worldloom.workers import Workers
 
 HELDOUT = 0.1
 _SEEDS = "episode i of seed s starts from the upper 31 bits of stream(s, 'episode', i)"
@@ -86,7 +85,7 @@ def record(
       episodes: how many to add.
       policies: who acts, in turns; see `worldloom.agents.choose`.
       seed: of everything.
-      workers: processes. 1 plays in this one and encodes in a thread beside.
+      workers: processes that play. 1 plays in this one and stores in another.
       heldout: share of environment seeds in the held-out split. Default: the
         store's own, 0.1 for a new one.
       limits: of every episode.
@@ -157,20 +156,22 @@ def _takes(store: Store, episodes: int, seed: int, limits: Limits) -> list[Take]
     return takes
 
 
-def _play(env: PixelEnv, makers: Sequence[Any], take: Take) -> Episode:
+def _play(env: PixelEnv, makers: Sequence[Any], take: Take, reel: Reel | None = None) -> Episode:
     maker = makers[take.number % len(makers)]
-    return play_episode(env, maker(env), take, name=maker.name)
+    return play_episode(env, maker(env), take, name=maker.name, reel=reel)
 
 
 def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[Take]], Any]:
-    """Plays in this thread and stores in another; yields (length, return) of what is stored."""
+    """Plays in this process and stores in another; yields (length, return) of what is stored."""
 
     def run(takes: list[Take]) -> Any:
-        with _Writer(store) as writer:
+        with Keeper(store.path) as keeper:
             for take in takes:
-                writer.put(_play(env, makers, take))
-                yield from writer.stored()
-        yield from writer.stored()
+                reel = keeper.reel()
+                keeper.put(_play(env, makers, take, reel), reel)
+                yield from keeper.kept()
+            keeper.finish()
+            yield from keeper.kept()
 
     return run
 
@@ -196,61 +197,6 @@ def _recorder(setup: Setup, makers: Sequence[Any], path: Path) -> Callable[[Take
     def answer(take: Take) -> tuple[int, float]:
         episode = _play(env, makers, take)
         store.append(episode)
-        return _size(episode)
+        return summary(episode)
 
     return answer
-
-
-def _size(episode: Episode) -> tuple[int, float]:
-    assert episode.reward is not None
-    return len(episode), float(episode.reward.sum())
-
-
-class _Writer:
-    """Stores episodes in a thread; encoding releases the interpreter, so playing goes on.
-
-    A failure in the thread is raised at the next `put`, or at the end. Leaving
-    the context, even by Ctrl-C, first stores what was put.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._queue: queue.Queue[Episode | None] = queue.Queue(maxsize=2)
-        self._stored: queue.SimpleQueue[tuple[int, float]] = queue.SimpleQueue()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="worldloom-store", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def put(self, episode: Episode) -> None:
-        if self._error is None:
-            self._queue.put(episode)
-        if self._error is not None:
-            raise self._error
-
-    def stored(self) -> list[tuple[int, float]]:
-        """Length and return of the episodes stored since the last call."""
-        return [self._stored.get() for _ in range(self._stored.qsize())]
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        if kind is None and self._error is not None:
-            raise self._error
-
-    def _work(self) -> None:
-        while (episode := self._queue.get()) is not None:
-            if self._error is not None:
-                continue  # empties the queue, so that nobody waits for room in it
-            try:
-                self._store.append(episode)
-                self._stored.put(_size(episode))
-            except BaseException as error:  # handed to the thread that waits
-                self._error = error

@@ -1,11 +1,13 @@
 """Plays one episode of an environment and keeps everything of it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from worldloom.data.reel import Reel
 from worldloom.data.types import Episode
 from worldloom.envs.pixel import Outcome, PixelEnv, Snapshot
 from worldloom.errors import WorldloomError
@@ -33,7 +35,9 @@ class Take:
     snapshot_every: int = 0
 
 
-def play_episode(env: PixelEnv, policy: Any, take: Take, *, name: str) -> Episode:
+def play_episode(
+    env: PixelEnv, policy: Any, take: Take, *, name: str, reel: Reel | None = None
+) -> Episode:
     """Lets `policy` act until the episode ends.
 
     Args:
@@ -41,6 +45,7 @@ def play_episode(env: PixelEnv, policy: Any, take: Take, *, name: str) -> Episod
       policy: `policy(observation, info, rng) -> values`, with `reset()`.
       take: which episode.
       name: what to call the policy in the recording.
+      reel: memory for the frames, which the episode then looks at. Default: its own.
 
     Raises:
       WorldloomError: the environment gave a reward that is not finite.
@@ -48,8 +53,9 @@ def play_episode(env: PixelEnv, policy: Any, take: Take, *, name: str) -> Episod
     rng = np.random.default_rng(take.policy_seed)
     outcome = env.reset(take.env_seed)
     policy.reset()
-    tape = _Tape(outcome, env)
-    snapshots = {0: Snapshot(env.save(), outcome.frame).pack()} if env.exact else {}
+    tape = _Tape(outcome, env, reel or Reel())
+    if env.exact:
+        tape.snapshots[0] = Snapshot(env.save(), outcome.frame).pack()
     most = take.max_frames or math.inf
     ended = False
     while not ended and tape.length < most:
@@ -64,52 +70,52 @@ def play_episode(env: PixelEnv, policy: Any, take: Take, *, name: str) -> Episod
         ended = outcome.terminated or outcome.truncated
         if env.exact and take.snapshot_every and tape.length % take.snapshot_every == 0:
             moment = Snapshot(env.save(), outcome.frame, outcome.terminated, outcome.truncated)
-            snapshots[tape.length] = moment.pack()
+            tape.snapshots[tape.length] = moment.pack()
         tape.add(values, outcome)
-    return Episode(
-        frames={"main": tape.frames[: tape.length]},
-        actions={key: np.stack(rows) for key, rows in tape.actions.items()},
-        reward=np.array(tape.rewards, np.float32),
-        terminated=outcome.terminated,
-        truncated=outcome.truncated or not ended,
-        info={key: np.stack(rows) for key, rows in tape.info.items()},
-        stills=tape.stills,
-        snapshots=snapshots,
-        policy=name,
-        seed=take.env_seed,
-    )
+    return tape.episode(take, name, (outcome.terminated, outcome.truncated or not ended))
 
 
 class _Tape:
-    """Frames in one growing array, all else in lists."""
+    """Frames in one growing array, all else in lists until the end."""
 
-    def __init__(self, first: Outcome, env: PixelEnv) -> None:
+    def __init__(self, first: Outcome, env: PixelEnv, reel: Reel) -> None:
         self.length = 0
-        self.frames = np.empty((256, *first.frame.shape), np.uint8)
-        self.rewards: list[float] = []
-        self.actions = {key: [value] for key, value in env.action.null().items()}
-        self.stills = {
-            key.removeprefix(_STILL): value
-            for key, value in first.info.items()
-            if key.startswith(_STILL)
-        }
-        self.info: dict[str, list[Any]] = {
-            key: [] for key in first.info if not key.startswith(_STILL)
-        }
+        self._reel = reel
+        self._frames = reel.room(1, first.frame.shape)
+        self._rewards: list[float] = []
+        self._infos: list[Mapping[str, Any]] = []
+        self.snapshots: dict[int, bytes] = {}
+        self._actions = [env.action.null()]
         self._keep(first)
 
     def add(self, values: dict[str, np.ndarray], outcome: Outcome) -> None:
-        for key, value in values.items():
-            self.actions[key].append(value)
+        self._actions.append(values)
         self._keep(outcome)
 
+    def episode(self, take: Take, name: str, ended: tuple[bool, bool]) -> Episode:
+        first = self._infos[0]
+        stills = {k.removeprefix(_STILL): v for k, v in first.items() if k.startswith(_STILL)}
+        # Ground truth is what every frame has.
+        lasting = [k for k in first if all(k in info for info in self._infos)]
+        return Episode(
+            frames={"main": self._frames[: self.length]},
+            actions={
+                k: np.array([values[k] for values in self._actions]) for k in self._actions[0]
+            },
+            reward=np.array(self._rewards, np.float32),
+            terminated=ended[0],
+            truncated=ended[1],
+            info={k: np.array([info[k] for info in self._infos]) for k in lasting},
+            stills=stills,
+            snapshots=self.snapshots,
+            policy=name,
+            seed=take.env_seed,
+        )
+
     def _keep(self, outcome: Outcome) -> None:
-        if self.length == len(self.frames):
-            self.frames = np.concatenate([self.frames, np.empty_like(self.frames)])
-        self.frames[self.length] = outcome.frame
+        if self.length == len(self._frames):
+            self._frames = self._reel.room(self.length + 1, outcome.frame.shape)
+        self._frames[self.length] = outcome.frame
         self.length += 1
-        self.rewards.append(outcome.reward)
-        for key in self.info.keys() - outcome.info.keys():
-            del self.info[key]  # only what every frame has is ground truth
-        for key, rows in self.info.items():
-            rows.append(outcome.info[key])
+        self._rewards.append(outcome.reward)
+        self._infos.append(outcome.info)

@@ -194,6 +194,8 @@ class Hop(gymnasium.Env[np.ndarray, np.ndarray]):
     touching the enemy from the side costs 1 and ends it. After 400 frames the
     game itself truncates (no wrapper does, so a snapshot holds the clock).
     `reset(seed=s)` opens level s; `reset()` goes on to the level that follows.
+    `info` is the ground truth (`truth`); that of a reset also has the level's
+    `tiles` `[8, 8]` (0 empty, 1 solid, 2 solid from above) and its plate.
 
     Args:
       size: 64 or 32, the side of the picture in pixels.
@@ -222,8 +224,11 @@ class Hop(gymnasium.Env[np.ndarray, np.ndarray]):
         elif seed is None:
             seed = int(self.np_random.integers(2**31))
         self._now = begin(seed)
-        still = {"still/background": hop_draw.plate(seed, self.size)}
-        return self.render(), {**truth(self._now), **still}
+        level = {
+            "tiles": make_level(seed).tiles,
+            "still/background": hop_draw.plate(seed, self.size),
+        }
+        return self.render(), {**truth(self._now), **level}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         now = self._moment()
@@ -258,7 +263,7 @@ def truth(now: Moment) -> dict[str, Any]:
     """The ground truth of a moment; places are centres, in pixels at size 64.
 
     Coins beyond those of the level are absent, at (-1, -1). Velocities are in
-    pixels a frame. `tiles` `[8, 8]` is 0 empty, 1 solid, 2 solid from above.
+    pixels a frame.
     """
     level = make_level(now.level)
     coin_x, coin_y = _coin_places(level)
@@ -277,7 +282,6 @@ def truth(now: Moment) -> dict[str, Any]:
         "coins": np.array([bool(now.coins >> i & 1) for i in range(COINS)]),
         "coin_x": coin_x,
         "coin_y": coin_y,
-        "tiles": level.tiles,
         "score": now.score,
         "level": now.level,
     }

@@ -35,13 +35,16 @@ class Wanderer:
         self, observation: np.ndarray, info: Info, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
         if self._fresh or rng.random() >= self.keep:
-            direction = rng.choice((-1, 0, 1), p=(0.425, 0.15, 0.425))
-            self._held, self._fresh = _press(direction, bool(rng.random() < 0.5)), False
+            turn, jump = rng.random(2)
+            direction = (turn > 0.575) - float(turn < 0.425)
+            self._held, self._fresh = _press(direction, jump < 0.5), False
         return self._held
 
 
 class Collector:
     """Goes for the nearest coin by way of the planks, and jumps over the enemy.
+
+    It must see the `info` of the reset, which shows the level.
 
     Args:
       slip: probability of each frame to begin a few frames of random keys, so
@@ -54,6 +57,7 @@ class Collector:
         self.reset()
 
     def reset(self) -> None:
+        self._tiles = np.zeros((8, 8), np.uint8)
         self._coin: int | None = None
         self._goal: float | None = None  # where the feet are headed, kept while in the air
         self._since = 0  # frames since the last coin was taken or given up
@@ -63,6 +67,7 @@ class Collector:
     def __call__(
         self, observation: np.ndarray, info: Info, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
+        self._tiles = info.get("tiles", self._tiles)
         if self._since > 90 or rng.random() < self.slip:
             self._coin, self._since, self._lost = None, 0, 12
         if self._lost:
@@ -75,13 +80,13 @@ class Collector:
             return _press(0, False)
         jump = False
         if info["on_ground"] or self._goal is None:
-            self._goal, jump = _way(info, self._coin)
+            self._goal, jump = _way(info, self._tiles, self._coin)
         # Two frames' worth of speed is about the way that braking takes.
         ahead = self._goal - float(info["player_x"]) - 2 * float(info["player_vx"])
         push = ahead if abs(ahead) > 1 else 0.0
         if not info["on_ground"]:
             return _press(_flee(info) or push, False)
-        return _press(push, (jump and not _overhead(info)) or _must_jump(info, push))
+        return _press(push, (jump and not _overhead(info)) or _must_jump(info, self._tiles, push))
 
 
 def _nearest_coin(info: Info) -> int | None:
@@ -109,11 +114,11 @@ def _distance(run: Run, x: float) -> float:
     return max(run[1] * 8 - x, 0.0, x - (run[2] + 1) * 8)
 
 
-def _way(info: Info, coin: int) -> tuple[float, bool]:
+def _way(info: Info, tiles: np.ndarray, coin: int) -> tuple[float, bool]:
     """Where to go now for the coin (x in pixels), and whether to jump from here."""
     x, feet = float(info["player_x"]), float(info["player_y"]) + 4
     coin_x, coin_row = float(info["coin_x"][coin]), int(info["coin_y"][coin]) // 8
-    runs, row = _runs(info["tiles"]), round(feet / 8)
+    runs, row = _runs(tiles), round(feet / 8)
     if not info["on_ground"]:
         return coin_x, False
     here = min((r for r in runs if r[0] == row), key=lambda r: _distance(r, x))
@@ -121,29 +126,29 @@ def _way(info: Info, coin: int) -> tuple[float, bool]:
         left, right = here[1] * 8 - 6, here[2] * 8 + 14
         sides = [side for side in (left, right) if 0 < side < 64] or [coin_x]
         cost = lambda side: (  # noqa: E731
-            abs(side - coin_x) + 0.5 * abs(side - x) + 40 * _blocked(info, coin_row, side, coin_x)
+            abs(side - coin_x) + 0.5 * abs(side - x) + 40 * _blocked(tiles, coin_row, side, coin_x)
         )
         return min(sides, key=cost), False
     if row - coin_row <= 3:  # in reach of a jump, or of a walk
         return coin_x, coin_row < row - 1 and abs(coin_x - x) < 10
     higher = [r for r in runs if row - 2 <= r[0] < row and r[0] - coin_row >= 1]
-    planks = [r for r in higher if info["tiles"][r[0], r[1]] == 2] or higher or [here]
+    planks = [r for r in higher if tiles[r[0], r[1]] == 2] or higher or [here]
     goal = min(planks, key=lambda r: _distance(r, coin_x) + 0.2 * _distance(r, x))
     inside = min(max(x, goal[1] * 8 + 4), goal[2] * 8 + 4)
     return inside, abs(inside - x) < 5
 
 
-def _blocked(info: Info, row: int, a: float, b: float) -> bool:
+def _blocked(tiles: np.ndarray, row: int, a: float, b: float) -> bool:
     """Whether a solid tile stands between two places of a row."""
     low, high = sorted((int(a) // 8, int(b) // 8))
-    return bool((info["tiles"][row, low : high + 1] == 1).any())
+    return bool((tiles[row, low : high + 1] == 1).any())
 
 
-def _must_jump(info: Info, push: float) -> bool:
+def _must_jump(info: Info, tiles: np.ndarray, push: float) -> bool:
     """A block ahead, or the enemy near on the same level, with us or it coming closer."""
     x, y = float(info["player_x"]), float(info["player_y"])
     row, ahead = int(y) // 8, int(x + (7 if push > 0 else -7)) // 8
-    if push and 0 <= ahead < 8 and info["tiles"][row, ahead] == 1:
+    if push and 0 <= ahead < 8 and tiles[row, ahead] == 1:
         return True
     gap = float(info["enemy_x"]) - x
     near = abs(gap) < 17 and abs(float(info["enemy_y"]) - y) < 10

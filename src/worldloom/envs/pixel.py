@@ -5,9 +5,9 @@ The plain, torch-free thing that worlds, recorders and worker processes share.
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import gymnasium
 import numpy as np
@@ -21,6 +21,7 @@ from worldloom.errors import WorldloomError
 
 # Below this side an "image" observation is a map of symbols, not a picture.
 SMALLEST_PICTURE = 24
+_STILL = "still/"  # pictures of the whole level, in the info of a reset
 DEFAULT_FPS = 30.0
 _HEAD, _MAGIC = struct.Struct("<4sBHHI"), b"WLS1"  # the front of a packed snapshot
 _TINY_INFO = 64  # longer arrays of `info` are not kept as ground truth
@@ -28,8 +29,7 @@ _TINY_INFO = 64  # longer arrays of `info` are not kept as ground truth
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a reset or a step gives.
 
     Args:
@@ -103,6 +103,8 @@ class PixelEnv:
         self._picture = find_picture(self.env.observation_space)
         self._vault = _vault(self.env)
         self.action = action_spec(self.env)
+        self._native = to_native(self.env.action_space)
+        self._flat_keys: KeysView[str] | None = None
         self.exact = self._vault is not None
         self.players: Mapping[str, Any] = getattr(self.env.unwrapped, "players", {})
         rate = self.env.metadata.get("render_fps") or DEFAULT_FPS
@@ -127,7 +129,7 @@ class PixelEnv:
 
     def step(self, values: Mapping[str, np.ndarray]) -> Outcome:
         """Does one frame's action, `repeat` times or until the episode ends."""
-        action = to_native(self.env.action_space, values)
+        action = self._native(values)
         total = 0.0
         for _ in range(self.setup.repeat):
             observation, reward, terminated, truncated, info = self.env.step(action)
@@ -135,7 +137,12 @@ class PixelEnv:
             if terminated or truncated:
                 break
         frame = self._frame(observation)
-        return Outcome(frame, total, bool(terminated), bool(truncated), flat_info(info))
+        if info.keys() != self._flat_keys:
+            flat = flat_info(info)
+            # Information that is flat already is passed on as it is while its keys stay.
+            self._flat_keys = info.keys() if flat.keys() == info.keys() else None
+            info = flat
+        return Outcome(frame, total, bool(terminated), bool(truncated), info)
 
     def save(self) -> bytes:
         """The exact state, randomness and clock included."""
@@ -200,7 +207,7 @@ def flat_info(info: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         elif isinstance(value, bool | int | float | np.number | np.bool_):
             flat[name] = value
         elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-            small = value.size <= _TINY_INFO or name.startswith("still/")
+            small = value.size <= _TINY_INFO or name.startswith(_STILL)
             flat.update({name: value} if small else {})
     return flat
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import Outcome, PixelEnv
-from worldloom.envs.workers import Workers
 from worldloom.errors import WorldloomError
+from worldloom.workers import Workers
 
 # More rows than this share exact environments, one process's memory being finite.
 MOST_EXACT = 16
@@ -91,7 +91,7 @@ class Local:
                     f"`{self._setup.id}` gave reward {outcome.reward}", "repair the environment"
                 )
         saved = self._at[key] = env.save() if self._exact else b""
-        return Result(replace(outcome, info={}), saved)
+        return Result(outcome._replace(info={}), saved)
 
 
 class Processes:

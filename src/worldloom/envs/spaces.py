@@ -1,6 +1,6 @@
 """Gymnasium's action spaces as action components, and their values back again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import EnumMeta
 from typing import Any
 
@@ -10,6 +10,8 @@ from gymnasium import spaces
 
 from worldloom.actions import ActionSpec, Binary, Categorical, Component, Continuous
 from worldloom.errors import WorldloomError
+
+Values = Mapping[str, np.ndarray]
 
 # Labels of an action that does nothing, in the order in which they are believed.
 _NOTHING = ("noop", "no-op", "nothing", "none", "idle", "stay", "done")
@@ -24,26 +26,28 @@ def action_spec(env: gymnasium.Env) -> ActionSpec:
     return ActionSpec(tuple(_components(env.action_space, "", env)))
 
 
-def to_native(space: spaces.Space, values: Mapping[str, np.ndarray], path: str = "") -> Any:
-    """One action as the environment wants it.
+def to_native(space: spaces.Space, path: str = "") -> Callable[[Values], Any]:
+    """How one action, component name to `[*component shape]`, becomes the environment's own.
 
     Args:
       space: the environment's action space.
-      values: component name to `[*component shape]`.
       path: where in a dict space this is.
     """
     if isinstance(space, spaces.Dict):
-        return {key: to_native(part, values, _join(path, key)) for key, part in space.items()}
+        parts = {key: to_native(part, _join(path, key)) for key, part in space.items()}
+        return lambda values: {key: part(values) for key, part in parts.items()}
     name = path or _plain_name(space)
     if isinstance(space, spaces.Discrete):
-        return int(values[name]) + int(space.start)
-    if isinstance(space, spaces.MultiBinary):
-        return np.asarray(values[name], space.dtype).reshape(space.shape)
+        start = int(space.start)
+        return lambda values: int(values[name]) + start
     if isinstance(space, spaces.MultiDiscrete):
-        parts = [int(values[f"{name}/{i}"]) for i in range(space.nvec.size)]
-        return (np.array(parts).reshape(space.nvec.shape) + space.start).astype(space.dtype)
-    if isinstance(space, spaces.Box):
-        return np.asarray(values[name], space.dtype).reshape(space.shape)
+        names = [f"{name}/{i}" for i in range(space.nvec.size)]
+        return lambda values: (
+            np.array([int(values[n]) for n in names]).reshape(space.nvec.shape) + space.start
+        ).astype(space.dtype)
+    if isinstance(space, spaces.MultiBinary | spaces.Box):
+        shape, dtype = space.shape, space.dtype
+        return lambda values: np.asarray(values[name], dtype).reshape(shape)
     raise _unsupported(space, name)
 
 

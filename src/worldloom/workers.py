@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Self
@@ -71,6 +71,15 @@ class Workers:
             raise WorldloomError(f"a worker failed: {summary}", f"its traceback:\n{trace}")
         return value
 
+    def ready(self, worker: int) -> bool:
+        """Whether an answer of this worker waits to be received."""
+        return self._pipes[worker].poll()
+
+    def wait(self, workers: Iterable[int]) -> list[int]:
+        """Waits until some of these workers have answered, and says which."""
+        pipes = {self._pipes[worker]: worker for worker in workers}
+        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+
     def each(self, messages: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         """Hands out messages to whoever is free; yields (message, answer) as answers come."""
         waiting = list(reversed(messages))
@@ -79,8 +88,7 @@ class Workers:
             busy[worker] = waiting.pop()
             self.send(worker, busy[worker])
         while busy:
-            ready = wait([self._pipes[worker] for worker in busy])
-            for worker in [w for w in busy if self._pipes[w] in ready]:
+            for worker in self.wait(busy):
                 message, answer = busy.pop(worker), self.receive(worker)
                 if waiting:
                     busy[worker] = waiting.pop()

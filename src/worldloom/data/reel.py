@@ -1,0 +1,91 @@
+"""Memory for the frames of one episode, used again for the next.
+
+Fresh memory costs more than the copying into it, and a shared reel lies where
+another process reads the frames without a copy.
+"""
+
+import contextlib
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+START = 256  # frames that a reel has room for at first
+_IN_MEMORY = Path("/dev/shm")  # files there are never written to a disk
+
+
+class Reel:
+    """Frames in one growing array."""
+
+    def __init__(self) -> None:
+        self.frames = np.empty((0, 0, 0, 3), np.uint8)
+
+    def room(self, length: int, shape: tuple[int, ...]) -> np.ndarray:
+        """An array `[>= length, *shape]` uint8 that holds what was written before.
+
+        Args:
+          length: frames that must fit.
+          shape: of one frame.
+        """
+        old = self.frames
+        if len(old) < length or old.shape[1:] != shape:
+            self.frames = self._allocate((max(START, 2 * (length - 1)), *shape))
+            if old.shape[1:] == shape:
+                self.frames[: len(old)] = old
+        return self.frames
+
+    def _allocate(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.empty(shape, np.uint8)
+
+
+class SharedReel(Reel):
+    """A reel whose memory another process opens by its name, once, with `look`.
+
+    `hide` takes the name away as soon as the other has looked, so that a
+    process that is killed leaves nothing behind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = ""
+
+    def hide(self) -> None:
+        """Unlinks the name; whoever has looked keeps looking."""
+        if self.name:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.name)
+
+    def _allocate(self, shape: tuple[int, ...]) -> np.ndarray:
+        self.hide()
+        file, self.name = _reserve(int(np.prod(shape)))
+        memory = mmap.mmap(file, 0)
+        os.close(file)
+        return np.frombuffer(memory, np.uint8).reshape(shape)
+
+
+def look(name: str) -> np.ndarray:
+    """The memory of another process's reel, `[bytes]` uint8."""
+    file = os.open(name, os.O_RDWR)
+    memory = mmap.mmap(file, 0)
+    os.close(file)
+    return np.frombuffer(memory, np.uint8)
+
+
+def _reserve(size: int) -> tuple[int, str]:
+    """A new file of `size` bytes, in memory where there is room, and its path.
+
+    The bytes are reserved now: a page that is missing later would be a crash.
+    """
+    if _IN_MEMORY.is_dir():
+        file, name = tempfile.mkstemp(prefix="worldloom-", dir=_IN_MEMORY)
+        try:
+            os.posix_fallocate(file, 0, size)
+            return file, name
+        except OSError:  # containers often have little of it
+            os.close(file)
+            os.unlink(name)
+    file, name = tempfile.mkstemp(prefix="worldloom-")
+    os.truncate(file, size)
+    return file, name
