@@ -25,9 +25,7 @@ def store(tmp_path_factory) -> Store:
 
 
 def run(world, store: Store, **settings) -> Report:
-    return evaluate(
-        world, store, **{"horizons": HORIZONS, "context": 4, "episodes": 8, **settings}
-    )
+    return evaluate(world, store, **{"horizons": HORIZONS, "context": 4, "episodes": 8, **settings})
 
 
 @pytest.fixture(scope="module")
