@@ -70,7 +70,9 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
         unexpected or misshapen, or the tokenizer is not the one trained with.
     """
     run = Path(run)
-    stage = _finished(run / "dynamics")
+    for name in STAGES:
+        _finished(run / name)
+    stage = Stage.open(run / "dynamics")
     found = weights_hash(run / "tokenizer")
     if stage.config["tokenizer"] != found:
         raise WorldloomError(

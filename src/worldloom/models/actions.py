@@ -9,8 +9,8 @@ from worldloom.actions import Action, ActionSpec, Binary, Categorical, Component
 class _Part(nn.Module):
     """Embeds one component: lookup for categorical and for each key, linear for continuous."""
 
-    middle: Tensor
-    half: Tensor
+    centre: Tensor
+    reach: Tensor
     offset: Tensor
 
     def __init__(self, component: Component, per_frame: int, width: int) -> None:
@@ -20,8 +20,8 @@ class _Part(nn.Module):
             self.linear = nn.Linear(per_frame * len(component.low), width, bias=False)
             low, high = torch.tensor(component.low), torch.tensor(component.high)
             finite = torch.isfinite(low) & torch.isfinite(high)
-            self.register_buffer("middle", torch.where(finite, (low + high) / 2, 0.0), False)
-            self.register_buffer("half", torch.where(finite, (high - low) / 2, 1.0), False)
+            self.register_buffer("centre", torch.where(finite, (low + high) / 2, 0.0), False)
+            self.register_buffer("reach", torch.where(finite, (high - low) / 2, 1.0), False)
             return
         choices = component.n if isinstance(component, Categorical) else 2
         keys = len(component.keys) if isinstance(component, Binary) else 1
@@ -32,7 +32,7 @@ class _Part(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         lead = value.dim() - len(self.component.shape) - (self.per_frame > 1)
         if isinstance(self.component, Continuous):
-            scaled = (value.float() - self.middle) / self.half
+            scaled = (value.float() - self.centre) / self.reach
             return self.linear(scaled.flatten(lead) if value.dim() > lead else scaled)
         index = value.long().reshape(*value.shape[:lead], -1) + self.offset
         return self.table(index).sum(-2)

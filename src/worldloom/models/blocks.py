@@ -56,23 +56,23 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     queries make fewer and larger matrix products.
 
     Args:
-      q: `[R, Hkv, G, Nq, d]`.
+      q: `[R, Hkv, Nq, G, d]`.
       k: `[R, Hkv, Nk, d]`.
       v: `[R, Hkv, Nk, d]`.
       mask: bool, True where attention is allowed, broadcastable to
-        `[R, 1, 1, Nq, Nk]`; None allows everything.
+        `[R, Hkv, Nq, G, Nk]`; None allows everything.
 
     Returns:
-      `[R, Hkv, G, Nq, d]`.
+      `[R, Hkv, Nq, G, d]`.
     """
-    rows, heads, group, count, dim = q.shape
-    flat = (q * (dim**-0.5 / LOGIT_CAP)).reshape(rows, heads, group * count, dim)
+    rows, heads, count, group, dim = q.shape
+    flat = (q * (dim**-0.5 / LOGIT_CAP)).reshape(rows, heads, count * group, dim)
     logits = LOGIT_CAP * torch.tanh(flat @ k.transpose(-1, -2))
     if mask is not None:
-        split = logits.view(rows, heads, group, count, -1)
+        split = logits.view(rows, heads, count, group, -1)
         logits = split.masked_fill(~mask, float("-inf")).view(logits.shape)
     weights = torch.softmax(logits.float(), dim=-1).to(v.dtype)
-    return (weights @ v).view(rows, heads, group, count, dim)
+    return (weights @ v).view(rows, heads, count, group, dim)
 
 
 class Attention(nn.Module):
@@ -82,23 +82,28 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.kv_heads, self.dim = heads, kv_heads, width // heads
         self.qkv = nn.Linear(width, (heads + 2 * kv_heads) * self.dim, bias=False)
-        self.q_norm = RMSNorm(self.dim)
-        self.k_norm = RMSNorm(self.dim)
+        self.q_scale = nn.Parameter(torch.ones(self.dim))
+        self.k_scale = nn.Parameter(torch.ones(self.dim))
         self.out = nn.Linear(width, width, bias=False)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`[..., W]` to q `[..., H, d]` and k, v `[..., Hkv, d]`, q and k normalised."""
         parts = self.qkv(x).unflatten(-1, (-1, self.dim))
-        q, k, v = parts.split([self.heads, self.kv_heads, self.kv_heads], dim=-2)
-        return self.q_norm(q), self.k_norm(k), v
+        both, v = parts.split([self.heads + self.kv_heads, self.kv_heads], dim=-2)
+        scale = torch.cat(
+            [self.q_scale.expand(self.heads, -1), self.k_scale.expand(self.kv_heads, -1)]
+        )
+        both = (F.rms_norm(both.float(), (self.dim,), eps=1e-6) * scale).to(v.dtype)
+        q, k = both.split([self.heads, self.kv_heads], dim=-2)
+        return q, k, v
 
     def group(self, q: Tensor) -> Tensor:
-        """`[R, N, H, d]` to `[R, Hkv, G, N, d]`."""
-        return q.unflatten(2, (self.kv_heads, -1)).permute(0, 2, 3, 1, 4)
+        """`[R, N, H, d]` to `[R, Hkv, N, G, d]`."""
+        return q.unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
 
     def merge(self, out: Tensor) -> Tensor:
-        """`[R, Hkv, G, N, d]` to `[R, N, W]`, through the output projection."""
-        return self.out(out.permute(0, 3, 1, 2, 4).flatten(2))
+        """`[R, Hkv, N, G, d]` to `[R, N, W]`, through the output projection."""
+        return self.out(out.transpose(1, 2).flatten(2))
 
 
 class SwiGLU(nn.Module):
@@ -106,22 +111,25 @@ class SwiGLU(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.up = nn.Linear(width, 2 * hidden, bias=False)
+        # Two matrices rather than one that is split: splitting copies in the backward pass.
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * value)
+        return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
 @dataclass
 class TimeCache:
     """What the frame being computed reads of its past, in one time layer.
 
+    The last of the R + 1 places is the frame's own; every pass overwrites it.
+
     Args:
-      k: `[B * N, Hkv, R, d]` keys of the past, rotated by minus their age.
-      v: `[B * N, Hkv, R, d]`.
-      mask: `[B * N, 1, 1, 1, R + 1]` True where written; the last is the frame itself.
+      k: `[B * N, Hkv, R + 1, d]` keys of the past, rotated by minus their age.
+      v: `[B * N, Hkv, R + 1, d]`.
+      mask: `[B * N, 1, 1, 1, R + 1]` True where written, and for the frame itself.
     """
 
     k: Tensor
@@ -140,20 +148,32 @@ class Layer(nn.Module):
         self.mlp_norm = RMSNorm(width)
         self.mlp = SwiGLU(width, hidden)
 
-    def space(self, x: Tensor, mask: Tensor | None, angles: tuple[Tensor, Tensor] | None) -> Tensor:
+    def space(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        angles: tuple[Tensor, Tensor] | None = None,
+        keep: slice = slice(None),
+    ) -> Tensor:
         """Attention among the tokens of each step.
 
         Args:
           x: `[B, T, N, W]`.
           mask: `[N, N]` True where row may read column.
           angles: rotary angles `[N, d / 2]`, or None for tokens without positions.
+          keep: the tokens that are computed; the others are only read.
+
+        Returns:
+          `[B, T, kept, W]`.
         """
         att, flat = self.attention, self.attention_norm(x).flatten(0, 1)
         q, k, v = att.project(flat)
         if angles is not None:
             cos, sin = angles[0][:, None], angles[1][:, None]
             q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), mask)
+        q, x = q[:, keep], x[:, :, keep]
+        allowed = None if mask is None else mask[keep, None]
+        out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), allowed)
         return x + att.merge(out).view(x.shape)
 
     def over_time(self, x: Tensor, mask: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
@@ -171,8 +191,8 @@ class Layer(nn.Module):
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         q, k, v = (part.transpose(1, 2).flatten(0, 1) for part in (q, k, v))
         if mask.dim() == 3:
-            mask = mask.repeat_interleave(slots, 0)[:, None, None]
-        out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), mask)
+            mask = mask.repeat_interleave(slots, 0)[:, None]
+        out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), mask[..., None, :])
         return x + att.merge(out).view(batch, slots, -1, x.shape[-1]).transpose(1, 2)
 
     def step_time(self, x: Tensor, cache: TimeCache) -> tuple[Tensor, Tensor, Tensor]:
@@ -186,9 +206,9 @@ class Layer(nn.Module):
         """
         att, batch, slots = self.attention, x.shape[0], x.shape[2]
         q, k, v = att.project(self.attention_norm(x).view(batch * slots, 1, -1))
-        keys = torch.cat([cache.k, k.transpose(1, 2)], dim=2)
-        values = torch.cat([cache.v, v.transpose(1, 2)], dim=2)
-        out = attend(att.group(q), keys, values, cache.mask)
+        cache.k[:, :, -1:] = k.transpose(1, 2)
+        cache.v[:, :, -1:] = v.transpose(1, 2)
+        out = attend(att.group(q), cache.k, cache.v, cache.mask)
         x = x + att.merge(out).view(x.shape)
         return x, k.view(batch, slots, *k.shape[2:]), v.view(batch, slots, *v.shape[2:])
 

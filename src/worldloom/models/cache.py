@@ -20,67 +20,90 @@ class Ring:
     """Committed keys and values of all time layers.
 
     Args:
-      k: `[B, L, R, slots, Hkv, d]` with R = window - 1.
-      v: `[B, L, R, slots, Hkv, d]`.
+      k: for each time layer `[B, slots, Hkv, R, d]` with R = window - 1.
+      v: for each time layer `[B, slots, Hkv, R + 1, d]`; the last place is scratch
+        for the frame that is being computed.
       count: `[B]` int64 frames committed so far.
     """
 
-    k: Tensor
-    v: Tensor
+    k: tuple[Tensor, ...]
+    v: tuple[Tensor, ...]
     count: Tensor
 
     def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "Ring":
-        return Ring(self.k[rows], self.v[rows], self.count[rows])
+        return Ring(
+            tuple(k[rows] for k in self.k), tuple(v[rows] for v in self.v), self.count[rows]
+        )
 
     def copy(self) -> "Ring":
-        return Ring(self.k.clone(), self.v.clone(), self.count.clone())
+        return Ring(
+            tuple(k.clone() for k in self.k), tuple(v.clone() for v in self.v), self.count.clone()
+        )
 
     @classmethod
     def stack(cls, rings: Sequence["Ring"]) -> "Ring":
         return cls(
-            torch.cat([ring.k for ring in rings]),
-            torch.cat([ring.v for ring in rings]),
+            tuple(torch.cat(parts) for parts in zip(*(ring.k for ring in rings), strict=True)),
+            tuple(torch.cat(parts) for parts in zip(*(ring.v for ring in rings), strict=True)),
             torch.cat([ring.count for ring in rings]),
         )
 
     @classmethod
     def empty(
-        cls, rows: int, layers: int, frame: tuple[int, int, int], window: int, device: torch.device
+        cls,
+        rows: int,
+        slots: Sequence[int],
+        head: tuple[int, int],
+        window: int,
+        device: torch.device,
     ) -> "Ring":
-        """A ring without history; `frame` is (slots, key heads, head width)."""
-        shape = (rows, layers, window - 1, *frame)
+        """A ring without history.
+
+        Args:
+          rows: B.
+          slots: of each time layer.
+          head: (key heads, width of one).
+          window: frames that a time layer sees, the current one included.
+          device: where it lives.
+        """
+        heads, dim = head
         return cls(
-            torch.zeros(shape, device=device),
-            torch.zeros(shape, device=device),
+            tuple(torch.zeros(rows, n, heads, window - 1, dim, device=device) for n in slots),
+            tuple(torch.zeros(rows, n, heads, window, dim, device=device) for n in slots),
             torch.zeros(rows, dtype=torch.int64, device=device),
         )
 
     def age(self) -> Tensor:
         """`[B, R]` how many frames ago each place was written; above R where it never was."""
-        size = self.k.shape[2]
+        size = self.k[0].shape[3]
         place = torch.arange(size, device=self.count.device)
         age = (self.count[:, None] - 1 - place) % size + 1
         return torch.where(age <= self.count[:, None], age, size + 1)
 
     def past(self) -> list[TimeCache]:
         """What every time layer of the next frame reads: rotated keys, values, mask."""
-        rows, layers, size, slots, heads, dim = self.k.shape
+        size, dim = self.k[0].shape[3:]
         age = self.age()
         cos, sin = rotary_angles(-age, dim)
-        cos, sin = cos[:, None, :, None, None], sin[:, None, :, None, None]
-        turned = rotate(self.k, cos, sin)
+        cos, sin = cos[:, None, None], sin[:, None, None]
         written = torch.cat([age <= size, torch.ones_like(age[:, :1], dtype=torch.bool)], 1)
-        mask = written.repeat_interleave(slots, 0)[:, None, None, None]
-        order = (1, 0, 3, 4, 2, 5)
-        shape = (layers, rows * slots, heads, size, dim)
-        keys = turned.permute(order).reshape(shape)
-        values = self.v.permute(order).reshape(shape)
-        return [TimeCache(keys[layer], values[layer], mask) for layer in range(layers)]
+        caches = []
+        for k, v in zip(self.k, self.v, strict=True):
+            keys = torch.empty_like(v)
+            keys[:, :, :, :-1] = rotate(k, cos, sin)
+            mask = written.repeat_interleave(k.shape[1], 0)[:, None, None, None]
+            caches.append(TimeCache(keys.flatten(0, 1), v.flatten(0, 1), mask))
+        return caches
 
     def commit(self, fresh: list[tuple[Tensor, Tensor]]) -> None:
-        """Writes one frame in place over the oldest. `fresh`: k, v `[B, slots, Hkv, d]` a layer."""
+        """Writes one frame in place over the oldest.
+
+        Args:
+          fresh: for each time layer k, v `[B, slots, Hkv, d]`.
+        """
         rows = torch.arange(len(self.count), device=self.count.device)
-        place = self.count % self.k.shape[2]
-        self.k[rows, :, place] = torch.stack([k for k, _ in fresh], 1)
-        self.v[rows, :, place] = torch.stack([v for _, v in fresh], 1)
+        place = self.count % self.k[0].shape[3]
+        for ring_k, ring_v, (k, v) in zip(self.k, self.v, fresh, strict=True):
+            ring_k[rows, :, :, place] = k
+            ring_v[rows, :, :, place] = v
         self.count = self.count + 1

@@ -115,8 +115,8 @@ class DreamWorld:
         latents = latents.to(self.device, torch.float32)
         rows, length = latents.shape[:2]
         shape = self.dynamics.shape
-        frame = (shape.slots, shape.kv_heads, shape.width // shape.heads)
-        ring = Ring.empty(rows, shape.time_layers, frame, shape.window, self.device)
+        head = (shape.kv_heads, shape.width // shape.heads)
+        ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, self.device)
         history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
         state = DreamState(ring, history, seeds.to(self.device).clone())
         actions = clip.actions or self._unknown((rows, length))

@@ -32,7 +32,7 @@ class DynamicsShape:
       tokens: latent tokens of one frame, N.
       channels: of one latent token, D.
       width: of the transformer.
-      layers: every fourth is over time, the others over space.
+      layers: in all; the last of every `time_every` is over time, the others over space.
       heads: query heads; `kv_heads` key and value heads serve them in groups.
       hidden: inner width of the feed-forward layers.
       registers: learned tokens that carry nothing in particular.
@@ -50,15 +50,32 @@ class DynamicsShape:
     registers: int = 4
     grid: int = 16
     window: int = 24
+    time_every: int = 4
 
     @property
     def slots(self) -> int:
         """Tokens of one frame: action, level, latents, registers."""
         return 2 + self.tokens + self.registers
 
-    @property
-    def time_layers(self) -> int:
-        return self.layers // 4
+    def is_time(self, layer: int) -> bool:
+        """Whether this layer is over time."""
+        return layer % self.time_every == self.time_every - 1
+
+    def computed(self, layer: int) -> slice:
+        """The slots that this layer computes.
+
+        Latents alone are read in the end. The last layer, where it is over time, has no use
+        for the other slots, and the layer before it only reads them.
+        """
+        ends = self.is_time(self.layers - 1) and not self.is_time(self.layers - 2)
+        late = ends and layer >= self.layers - 2
+        return slice(2, 2 + self.tokens) if late else slice(None)
+
+    def ring_slots(self) -> list[int]:
+        """How many slots each time layer keeps a history of."""
+        late = len(range(self.slots)[self.computed(self.layers - 1)])
+        times = [layer for layer in range(self.layers) if self.is_time(layer)]
+        return [late if layer == self.layers - 1 else self.slots for layer in times]
 
 
 class Dynamics(nn.Module):
@@ -74,7 +91,13 @@ class Dynamics(nn.Module):
         self.embed = nn.Linear(shape.channels, width)
         self.slot = nn.Parameter(0.5 * torch.randn(shape.slots, width))
         self.layers = Stack(
-            Layer(width, shape.hidden, shape.heads, shape.kv_heads, time=index % 4 == 3)
+            Layer(
+                width,
+                shape.hidden,
+                shape.heads,
+                shape.kv_heads,
+                time=shape.is_time(index),
+            )
             for index in range(shape.layers)
         )
         self.norm = RMSNorm(width)
@@ -100,15 +123,25 @@ class Dynamics(nn.Module):
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
     def read(self, x: Tensor) -> Tensor:
-        """Clean latents `[B, T, N, D]` from the last layer `[B, T, slots, W]`, in float32."""
-        latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens])
+        """Clean latents `[B, T, N, D]` from the last layer, in float32."""
+        all_slots = x.shape[2] == self.shape.slots
+        latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens] if all_slots else x)
         with torch.autocast(x.device.type, enabled=False):
             return self.head(latents.float())
 
     def forward(
-        self, noisy: Tensor, signal: Tensor, size: Tensor, action: Action, alone: Tensor | None
+        self,
+        noisy: Tensor,
+        signal: Tensor,
+        size: Tensor,
+        action: Action,
+        alone: Tensor | None,
+        committed: Tensor | None = None,
     ) -> Tensor:
         """Denoises whole sequences; frame t sees frames t - window + 1 to t.
+
+        With `committed`, frame t sees itself as it is in `noisy`, and the frames
+        before it as they are in `committed`: just what it sees when generating.
 
         Args:
           noisy: `[B, T, N, D]` latents at each frame's own signal level.
@@ -117,6 +150,7 @@ class Dynamics(nn.Module):
           action: values `[B, T, ...]`, known `[B, T]`.
           alone: `[B]` bool rows whose frames are separate images: time layers see
             only the frame itself and the action is unlabelled. None: no such row.
+          committed: `[B, T, N, D]` latents at the context's level, index grid - 1.
 
         Returns:
           `[B, T, N, D]` clean latents, float32.
@@ -128,12 +162,23 @@ class Dynamics(nn.Module):
             own = torch.eye(length, dtype=torch.bool, device=noisy.device)
             mask = torch.where(alone[:, None, None], own, mask)
         times = torch.arange(length, device=noisy.device)
-        angles = rotary_angles(times, self.shape.width // self.shape.heads)
         x = self.tokens(noisy, signal, size, self.action(action))
-        for layer in self.layers:
-            x = layer.over_time(x, mask, angles) if layer.time else layer.space(x, None, None)
+        if committed is not None:
+            last = torch.full_like(signal, self.shape.grid - 1)
+            finest = torch.full_like(size, self.shape.grid.bit_length() - 1)
+            x = torch.cat([self.tokens(committed, last, finest, self.action(action)), x], 1)
+            own = torch.eye(length, dtype=torch.bool, device=noisy.device)
+            past = torch.cat([mask, torch.zeros_like(mask)], -1)
+            mask = torch.cat([past, torch.cat([mask & ~own, own.expand_as(mask)], -1)], -2)
+            times = times.repeat(2)
+        angles = rotary_angles(times, self.shape.width // self.shape.heads)
+        for index, layer in enumerate(self.layers):
+            if layer.time:
+                x = layer.over_time(x, mask, angles)
+            else:
+                x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
-        return self.read(x)
+        return self.read(x[:, -length:])
 
     def step(
         self, noisy: Tensor, signal: Tensor, size: Tensor, action: Tensor, past: list[TimeCache]
@@ -153,11 +198,11 @@ class Dynamics(nn.Module):
         """
         x = self.tokens(noisy[:, None], signal[:, None], size[:, None], action[:, None])
         fresh, caches = [], iter(past)
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             if layer.time:
                 x, k, v = layer.step_time(x, next(caches))
                 fresh.append((k, v))
             else:
-                x = layer.space(x, None, None)
+                x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
         return self.read(x)[:, 0], fresh

@@ -1,0 +1,192 @@
+"""The dream behind the contract: cached equals uncached, determinism, branches, noise."""
+
+import pytest
+import torch
+from worlds import ACTIONS, keys, tiny_dynamics
+
+from worldloom.actions import Action
+from worldloom.check import check_world
+from worldloom.data.types import Clip
+from worldloom.models.dream import DreamWorld, Sampler, dream_spec
+from worldloom.models.patches import PatchShape, PatchTokenizer
+from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+from worldloom.seeding import noise
+
+
+def make_world(kind="patches", **sampler):
+    torch.manual_seed(0)
+    if kind == "patches":
+        tokenizer = PatchTokenizer(PatchShape((16, 16), 8, 6))
+        tokenizer.fit((torch.rand(200, 16, 16, 3) * 255).to(torch.uint8))
+    else:
+        shape = TokenizerShape((16, 16), 8, 8, 3, 2, width=16, layers=4, heads=2, window=4)
+        tokenizer = Tokenizer(shape)
+        tokenizer.calibrate((torch.rand(2, 9, 16, 16, 3) * 255).to(torch.uint8))
+    return DreamWorld(
+        tokenizer,
+        tiny_dynamics(),
+        dream_spec("test", (16, 16), ACTIONS, 20.0),
+        Sampler(**sampler),
+    )
+
+
+def make_clip(rows=2, length=6, seed=0):
+    draws = torch.Generator().manual_seed(seed)
+    frames = torch.randint(0, 256, (rows, length, 16, 16, 3), generator=draws, dtype=torch.uint8)
+    return Clip(frames={"main": frames}, actions=keys(rows, length, seed=seed))
+
+
+@pytest.mark.parametrize("kind", ["patches", "learned"])
+def test_a_dream_keeps_the_contract(kind):
+    tested = check_world(make_world(kind), make_clip())
+    assert "a step is a pure function" in tested and "states stack" in tested
+
+
+@torch.no_grad()
+def test_cached_generation_equals_recomputing_the_whole_history():
+    """The plain version: all frames so far through the full transformer, for every pass."""
+    world = make_world(snap=False)
+    model, shape = world.dynamics, world.dynamics.shape
+    length = 3 * shape.window
+    clip, actions, seeds = make_clip(length=4), keys(2, length, seed=3), torch.tensor([5, 9])
+    state, _ = world.start(clip, seeds)
+
+    level, finest = round(0.9 * shape.grid), shape.grid.bit_length() - 1
+    done = clip.actions.values["keys"]
+    clean = world.encode(clip.frames["main"])
+    frame = (shape.tokens, shape.channels)
+
+    def corrupted(n, z):
+        eps = noise(seeds, torch.full((2,), n), 1, frame)
+        return (1 - level / shape.grid) * eps + level / shape.grid * z
+
+    past = torch.stack([corrupted(n, clean[:, n]) for n in range(4)], 1)
+    for t in range(length):
+        n = 4 + t
+        action = actions[:, t]
+        state, _ = world.step(state, action)
+        done = torch.cat([done, action.values["keys"][:, None]], 1)
+        told = Action({"keys": done}, torch.ones(done.shape[:2], dtype=torch.bool))
+        z = noise(seeds, torch.full((2,), n), 0, frame)
+        for index in range(4):
+            signal = torch.full((2, n + 1), level)
+            signal[:, n] = index * shape.grid // 4
+            size = torch.full((2, n + 1), finest)
+            size[:, n] = 2
+            clean = model(torch.cat([past, z[:, None]], 1), signal, size, told, None)[:, n]
+            z = z + (clean - z) / (4 - index)
+        past = torch.cat([past, corrupted(n, z)[:, None]], 1)
+        assert torch.allclose(state.latents[:, -1], z, atol=1e-4), f"frame {n}"
+
+
+def trace(world, clip, seeds, actions):
+    state, _ = world.start(clip, seeds)
+    pictures = []
+    for t in range(actions.known.shape[1]):
+        state, _ = world.step(state, actions[:, t])
+        pictures.append(world.render(state))
+    return torch.stack(pictures, 1)
+
+
+def test_same_seed_and_actions_give_the_same_bytes_and_another_seed_others():
+    world, clip, actions = make_world(), make_clip(), keys(2, 12, seed=2)
+    one = trace(world, clip, torch.tensor([1, 2]), actions)
+    assert torch.equal(one, trace(world, clip, torch.tensor([1, 2]), actions))
+    assert not torch.equal(one[0], trace(world, clip, torch.tensor([3, 2]), actions)[0])
+
+
+def test_changing_an_action_leaves_earlier_frames_alone():
+    world, clip, actions = make_world(), make_clip(), keys(2, 8, seed=2)
+    values = actions.values["keys"].clone()
+    values[:, 4] ^= 1
+    one = trace(world, clip, torch.arange(2), actions)
+    two = trace(world, clip, torch.arange(2), Action({"keys": values}, actions.known))
+    assert torch.equal(one[:, :4], two[:, :4])
+    assert not torch.equal(one[:, 4], two[:, 4])
+
+
+def test_rewinding_repeats_the_same_bytes_after_the_ring_has_wrapped():
+    world, actions = make_world(), keys(2, 20, seed=4)
+    state, _ = world.start(make_clip(), torch.arange(2))
+    for t in range(12):
+        state, _ = world.step(state, actions[:, t])
+    kept = state.copy()
+    futures = []
+    for _ in range(2):
+        state = kept.copy()
+        for t in range(12, 20):
+            state, _ = world.step(state, actions[:, t])
+        futures.append(world.render(state))
+    assert torch.equal(*futures)
+
+
+def test_an_action_blind_dream_does_not_read_its_actions():
+    world, clip = make_world(), make_clip()
+    one = trace(world, clip, torch.arange(2), keys(2, 6, seed=1).unknown())
+    two = trace(world, clip, torch.arange(2), keys(2, 6, seed=2).unknown())
+    assert torch.equal(one, two)
+
+
+def test_rendering_does_not_change_the_dream():
+    world, actions = make_world("learned"), keys(2, 9, seed=4)
+    looked, _ = world.start(make_clip(), torch.arange(2))
+    blind, _ = world.start(make_clip(), torch.arange(2))
+    for t in range(9):
+        looked, _ = world.step(looked, actions[:, t])
+        blind, _ = world.step(blind, actions[:, t])
+        world.render(looked)
+    assert torch.equal(world.render(looked), world.render(blind))
+
+
+def test_a_clip_without_actions_counts_as_unlabelled():
+    world, clip = make_world(), make_clip()
+    bare, _ = world.start(Clip(frames=clip.frames), torch.arange(2))
+    unlabelled = Clip(frames=clip.frames, actions=clip.actions.unknown())
+    hidden, _ = world.start(unlabelled, torch.arange(2))
+    assert torch.equal(bare.ring.k[0], hidden.ring.k[0])
+
+
+def test_planted_faults_are_caught_by_the_kit():
+    class Leaky(DreamWorld):
+        """Keeps a secret: every call moves on."""
+
+        calls = 0
+
+        def step(self, state, action):
+            Leaky.calls += 1
+            return super().step(self.reseed(state, state.seeds + Leaky.calls), action)
+
+    good = make_world()
+    with pytest.raises(AssertionError, match="differs at step"):
+        check_world(Leaky(good.tokenizer, good.dynamics, good.spec), make_clip())
+
+    class Gossip(DreamWorld):
+        """Lets rows see their neighbours."""
+
+        def step(self, state, action):
+            state.latents = state.latents + state.seeds.sum()
+            return super().step(self.reseed(state, state.seeds + state.seeds.sum()), action)
+
+    with pytest.raises(AssertionError):
+        check_world(Gossip(good.tokenizer, good.dynamics, good.spec), make_clip())
+
+
+def test_noise_is_normal_and_independent_across_seed_frame_use_and_place():
+    seeds = torch.arange(2000)
+    zero = torch.zeros(2000, dtype=torch.int64)
+    draws = noise(seeds, zero, 0, (64,))
+    assert abs(float(draws.mean())) < 0.01 and abs(float(draws.std()) - 1) < 0.01
+    assert abs(float((draws**4).mean()) - 3) < 0.1
+    assert float(torch.corrcoef(draws.T).fill_diagonal_(0).abs().max()) < 0.12
+    for other in (
+        noise(seeds, zero + 1, 0, (64,)),
+        noise(seeds, zero, 1, (64,)),
+        noise(seeds + 1, zero, 0, (64,)),
+        noise(seeds + 2**33, zero, 0, (64,)),
+    ):
+        assert abs(float((draws * other).mean())) < 0.02
+
+
+def test_a_rows_noise_does_not_depend_on_its_batch():
+    seeds, frames = torch.tensor([7, 8, 9]), torch.tensor([1, 1, 4])
+    assert torch.equal(noise(seeds, frames, 0, (5,))[2], noise(seeds[2:], frames[2:], 0, (5,))[0])
