@@ -132,7 +132,7 @@ def test_a_cache_that_grew_gives_the_windows_of_one_built_afresh(tmp_path, monke
         a, b = (ClipSampler(c, 8, 6, seed=1).batch(step) for c in (grown, fresh))
         assert torch.equal(a.frames["main"], b.frames["main"])
         judge(a, cache=grown, length=8)
-    pinned = ClipCache.open(store, tmp_path / "c", names=[r.name for r in store.episodes[:2]])
+    pinned = ClipCache.open(store, tmp_path / "c", names=[r.name for r in store.episodes[1::-1]])
     before = ClipCache.open(store, tmp_path / "e", names=[r.name for r in store.episodes[:2]])
     assert len(pinned) == 2
     for step in range(5):
