@@ -22,9 +22,9 @@ PX = 256  # units of a pixel at size 64
 PLAYER_W, PLAYER_H = 6 * PX, 8 * PX
 ENEMY_W, ENEMY_H = 8 * PX, 6 * PX
 COIN_SIDE = 4 * PX
-RUN, PUSH = 512, 128  # top speed, and its change in one frame
+RUN, PUSH = 512, 256  # top speed, and its change in one frame: the keys answer at once
 JUMP, BOUNCE, GRAVITY, FALL = 944, 640, 96, 896
-WALK = 256  # the enemy's speed
+WALK = 128  # the enemy's speed: what moves most should be what is played
 FRAMES = 400  # the time limit
 WIDTH = GRID * TILE
 
