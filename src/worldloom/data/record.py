@@ -85,7 +85,8 @@ def record(
       episodes: how many to add.
       policies: who acts, in turns; see `worldloom.agents.choose`.
       seed: of everything.
-      workers: processes that play. 1 plays in this one and stores in another.
+      workers: processes that play. 1 plays in this one and stores in others
+        beside it; 0 does both in this one, by turns, which starts sooner.
       heldout: share of environment seeds in the held-out split. Default: the
         store's own, 0.1 for a new one.
       limits: of every episode.
@@ -99,7 +100,13 @@ def record(
     opened = _open(store, first, heldout)
     takes = _takes(opened, episodes, seed, limits)
     begin = time.monotonic()
-    run = _here(first, makers, opened) if workers <= 1 else _beside(setup, makers, opened, workers)
+    run = (
+        _alone(first, makers, opened)
+        if workers == 0
+        else _here(first, makers, opened)
+        if workers == 1
+        else _beside(setup, makers, opened, workers)
+    )
     done, frames, total = 0, 0, 0.0
     try:
         for length, reward in run(takes):
@@ -159,6 +166,19 @@ def _takes(store: Store, episodes: int, seed: int, limits: Limits) -> list[Take]
 def _play(env: PixelEnv, makers: Sequence[Any], take: Take, reel: Reel | None = None) -> Episode:
     maker = makers[take.number % len(makers)]
     return play_episode(env, maker(env), take, name=maker.name, reel=reel)
+
+
+def _alone(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[Take]], Any]:
+    """Plays and stores by turns; yields (length, return) of what is stored."""
+
+    def run(takes: list[Take]) -> Any:
+        reel = Reel()
+        for take in takes:
+            episode = _play(env, makers, take, reel)
+            store.append(episode)
+            yield summary(episode)
+
+    return run
 
 
 def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[Take]], Any]:

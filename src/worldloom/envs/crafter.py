@@ -1,5 +1,6 @@
 """Crafter behind gymnasium's interface, seeded, with its inner truth as flat numbers."""
 
+from collections import defaultdict
 from typing import Any
 
 import gymnasium
@@ -12,8 +13,9 @@ class Crafter(gymnasium.Env[np.ndarray, np.int64]):
     """The survival game of Hafner (2021), registered as `CrafterReward-v1`.
 
     The original draws its worlds from a seed that only its constructor takes,
-    so each seeded reset makes a new one. Drawing uses the game's own dice at
-    night, so `render` repeats the last picture and never draws again.
+    so each reset makes a new one, and picks creatures out of sets, whose order
+    depends on where in memory they lie; here they are kept in order. Drawing
+    uses the game's own dice at night, so `render` repeats the last picture.
 
     Args:
       size: side of the picture in pixels.
@@ -41,6 +43,7 @@ class Crafter(gymnasium.Env[np.ndarray, np.int64]):
         world = int(self.np_random.integers(2**31 - 1))
         self._game = self._package.Env(size=(self.size,) * 2, length=self.length, seed=world)
         self._frame = self._game.reset()
+        _keep_in_order(self._game._world)
         return self.render(), self._truth()
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -62,3 +65,21 @@ class Crafter(gymnasium.Env[np.ndarray, np.int64]):
             "inventory": dict(player.inventory),
             "achievements": dict(player.achievements),
         }
+
+
+class _InOrder(dict):
+    """A set that is iterated in the order in which things were added."""
+
+    def add(self, thing: Any) -> None:
+        self[thing] = None
+
+    def remove(self, thing: Any) -> None:
+        del self[thing]
+
+
+def _keep_in_order(world: Any) -> None:
+    """Replaces the sets of creatures of a world that was just made."""
+    chunks = defaultdict(_InOrder, {key: _InOrder() for key in world._chunks})
+    for thing in world.objects:
+        chunks[world.chunk_key(thing.pos)].add(thing)
+    world._chunks = chunks

@@ -247,7 +247,7 @@ class GymWorld:
                 f"an action of shape {known.shape} for {count} rows", "give one action for each row"
             )
         null = self.spec.action.null((count,))
-        arrays = {name: np.array(value) for name, value in action.values.items()}
+        arrays = {name: np.array(np.asarray(value)) for name, value in action.values.items()}
         for name, array in arrays.items():
             if name in null and array.shape == null[name].shape:
                 array[~known] = null[name][~known]
