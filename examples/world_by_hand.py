@@ -1,7 +1,4 @@
-"""A world by hand: a dot on a line, and the kit that checks it against the contract.
-
-python examples/world_by_hand.py
-"""
+"""A world by hand: a dot on a line, and the kit that checks it against the contract."""
 
 from dataclasses import dataclass
 
@@ -13,9 +10,9 @@ from worldloom import Action, ActionSpec, Binary, Clip, Step, WorldSpec, check_w
 
 @dataclass(frozen=True)
 class Dot:
-    """Where the dot is, in pixels: all there is to know. State is a value."""
+    """All there is to know: state is a value."""
 
-    x: Tensor  # [B] int64
+    x: Tensor  # [B] int64 pixels from the left
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,8 +48,8 @@ class DotWorld:
         return Dot((state.x + keys[:, 1] - keys[:, 0]).clamp(0, 31)), Step()
 
     def render(self, state: Dot, camera: str = "main") -> Tensor:
-        lit = 255 * (torch.arange(32) == state.x[:, None]).byte()
-        return lit[:, None, :, None].repeat(1, 32, 1, 3)
+        lit = torch.nn.functional.one_hot(state.x, 32)[:, None, :, None]
+        return (255 * lit).byte().repeat(1, 32, 1, 3)
 
 
 if __name__ == "__main__":

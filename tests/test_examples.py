@@ -52,3 +52,10 @@ def test_play_own_env() -> None:
         state, frame = session.tick(state, ["ArrowRight"])
         places.append(int((frame.image[24, :, 0] > 200).nonzero()[0].min()))
     assert places == sorted(places) and places[-1] > places[0] + 4
+
+
+def test_record_and_look(tmp_path: Path) -> None:
+    main = load(EXAMPLES / "record_and_look.py").main
+    picture = main("worldloom/Hop-v0", str(tmp_path / "hop"), episodes=2)
+    assert picture.size == (2 * 12 * 64, 2 * 64)
+    assert len(picture.getcolors(2**16) or []) > 10, "there is something to see"

@@ -19,7 +19,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 # What makes a line quick, and alters nothing else.
 SMOKE = {
     "worldloom quickstart": "--smoke --no-serve",
-    "worldloom record": "--episodes 6",
+    "worldloom record": "--episodes 12 --heldout 0.5",
     "worldloom train tokenizer": "--steps 2",
     "worldloom train dynamics": "--steps 2",
     "worldloom eval": "--episodes 2",
@@ -117,7 +117,10 @@ def test_make_demo_is_the_command_that_the_test_runs_for_it() -> None:
 
 def test_smoke_modes_replace_what_they_shorten() -> None:
     line = "worldloom record worldloom/Hop-v0 stores/hop --episodes 200 --workers 2"
-    assert quick(line) == "worldloom record worldloom/Hop-v0 stores/hop --workers 2 --episodes 6"
+    assert (
+        quick(line)
+        == "worldloom record worldloom/Hop-v0 stores/hop --workers 2 --episodes 12 --heldout 0.5"
+    )
     assert quick("worldloom ls sizes") == "worldloom ls sizes"
 
 

@@ -6,7 +6,7 @@ importing this package imports nothing else.
 - Experience: `Episode`, `Clip`, `Store`, `StoreInfo`, `ClipCache`, `ClipSampler`, `record`.
 - Actions: `Action`, `ActionSpec`, `Binary`, `Categorical`, `Continuous`.
 - Worlds: `World`, `WorldSpec`, `Step`, `GymWorld`, `load_world`, `contexts`.
-- Checking and entering: `check_world`, `check_store`, `serve`.
+- Checking and entering: `check_world`, `check_store`, `check_env`, `serve`.
 - Judging: the package `worldloom.evaluate`, whose `openloop.evaluate` is the whole of it.
 - `WorldloomError`: what a user's mistake raises.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from worldloom.actions import Binary as Binary
     from worldloom.actions import Categorical as Categorical
     from worldloom.actions import Continuous as Continuous
+    from worldloom.check import check_env as check_env
     from worldloom.check import check_world as check_world
     from worldloom.data.check import check_store as check_store
     from worldloom.data.clips import ClipCache as ClipCache
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "actions": ("Action", "ActionSpec", "Binary", "Categorical", "Continuous"),
-    "check": ("check_world",),
+    "check": ("check_env", "check_world"),
     "data.check": ("check_store",),
     "data.clips": ("ClipCache", "ClipSampler"),
     "data.record": ("record",),
