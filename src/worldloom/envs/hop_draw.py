@@ -2,7 +2,8 @@
 
 The small picture is drawn from its own sprites at half the positions; nothing
 is blurred. Sprites are saturated and bright, levels muted and darker, so that
-a thing is told from its background by colour alone.
+a thing is told from its background by colour alone. The player is the brightest thing
+that moves: what is played should be what is seen, and what a world model learns.
 """
 
 from functools import lru_cache
@@ -11,13 +12,14 @@ import numpy as np
 
 from worldloom.envs.hop_level import GRID, PLANK, SOLID, Dice, Level, make_level
 
-PLAYER, ENEMY, COIN = (255, 56, 40), (200, 60, 255), (255, 220, 0)
+PLAYER, ENEMY, COIN = (255, 56, 40), (160, 52, 224), (255, 220, 0)
 COLOURS = {
     "r": PLAYER,
     "s": (255, 196, 150),
     "k": (20, 16, 24),
     "w": (255, 255, 255),
     "m": ENEMY,
+    "e": (196, 160, 214),
     "y": COIN,
 }
 
@@ -30,8 +32,8 @@ PLAYER_ART = {
     32: (("rrr", "ssk", "rrr", "k.k"), ("rrr", "ssk", "rrr", ".k.")),
 }
 ENEMY_ART = {
-    64: ("..mmmm..", ".mmmmmm.", "mmmwkmwk", "mmmmmmmm", "mmmmmmmm", "m.m..m.m"),
-    32: ("mmm.", "mmwk", "m.m."),
+    64: ("..mmmm..", ".mmmmmm.", "mmmekmek", "mmmmmmmm", "mmmmmmmm", "m.m..m.m"),
+    32: ("mmm.", "mmek", "m.m."),
 }
 COIN_ART = {64: (".yy.", "ywyy", "yyyy", ".yy."), 32: ("yy", "yy")}
 
