@@ -281,7 +281,7 @@ def test_atari_conforms_with_exact_snapshots(game: str) -> None:
     pytest.importorskip("ale_py")
     setup = Setup(game, size=(64, 64))
     env = PixelEnv(setup)
-    assert env.exact and env.shape == (64, 64)
+    assert env.exact and env.shape == (64, 64) and env.fps == 15
     labels = env.action.components[0].labels
     assert labels[:2] == ("NOOP", "FIRE") and env.action.components[0].null == 0
     env.close()

@@ -86,11 +86,13 @@ def test_going_on_adds_other_episodes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_processes_record_the_same_episodes(tmp_path: Path) -> None:
     limits = Limits(max_frames=50)
-    stores = []
+    stores, orders = [], []
     for workers in (0, 1, 3):
         path = tmp_path / str(workers)
         record(SMALL, path, episodes=6, policies=BOTH, limits=limits, workers=workers)
         stores.append(by_seed(path))
+        orders.append([row.seed for row in Store.open(path).episodes])
+    assert orders[0] == orders[1] == orders[2]
     first, *others = stores
     for other in others:
         assert first.keys() == other.keys()

@@ -22,6 +22,9 @@ from worldloom.workers import Workers
 PROCESSES = 2  # one encodes while the other waits for the disk
 REELS = 2  # of each process: one is being stored, the other is full or played into
 
+# Name of a reel, shape of the frames, fields of the episode without them, its number.
+Message = tuple[str, tuple[int, ...], dict[str, Any], int]
+
 
 class Keeper:
     """Processes that append to a store; use as a context.
@@ -48,14 +51,20 @@ class Keeper:
             self._collect(self._workers.wait(range(PROCESSES))[0])
         return max(self._free, key=len)[-1]
 
-    def put(self, episode: Episode, reel: SharedReel) -> None:
-        """Hands over an episode whose frames of camera `main` lie in `reel`."""
+    def put(self, episode: Episode, reel: SharedReel, number: int) -> None:
+        """Hands over an episode whose frames of camera `main` lie in `reel`.
+
+        Args:
+          episode: whose other arrays are copied.
+          reel: that `reel` gave.
+          number: of the episode, by which the store orders it.
+        """
         frames = episode.frames["main"]
         rest = {f.name: getattr(episode, f.name) for f in fields(episode) if f.name != "frames"}
         worker = next(i for i, free in enumerate(self._free) if reel in free)
         self._free[worker].remove(reel)
         self._busy[worker].append(reel)
-        self._workers.send(worker, (reel.name, frames.shape, rest))
+        self._workers.send(worker, (reel.name, frames.shape, rest, number))
 
     def kept(self) -> list[tuple[int, float]]:
         """Length and return of the episodes stored since the last call."""
@@ -97,18 +106,18 @@ def summary(episode: Episode) -> tuple[int, float]:
     return len(episode), float(np.sum(np.asarray(episode.reward)))
 
 
-def _storer(path: Path) -> Callable[[tuple[str, tuple[int, ...], dict[str, Any]]], Any]:
-    """What the process does with an episode: the name of a reel, the frames' shape, the rest."""
+def _storer(path: Path) -> Callable[[Message], Any]:
+    """What the process does with an episode."""
     store = Store.open(path)
     seen: dict[str, np.ndarray] = {}
 
-    def answer(message: tuple[str, tuple[int, ...], dict[str, Any]]) -> tuple[int, float]:
-        name, shape, rest = message
+    def answer(message: Message) -> tuple[int, float]:
+        name, shape, rest, number = message
         if name not in seen:
             seen[name] = look(name)
         frames = seen[name][: int(np.prod(shape))].reshape(shape)
         episode = Episode(frames={"main": frames}, **rest)
-        store.append(episode)
+        store.append(episode, number=number)
         return summary(episode)
 
     return answer

@@ -175,7 +175,7 @@ def _alone(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list
         reel = Reel()
         for take in takes:
             episode = _play(env, makers, take, reel)
-            store.append(episode)
+            store.append(episode, number=take.number)
             yield summary(episode)
 
     return run
@@ -188,7 +188,7 @@ def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[
         with Keeper(store.path) as keeper:
             for take in takes:
                 reel = keeper.reel()
-                keeper.put(_play(env, makers, take, reel), reel)
+                keeper.put(_play(env, makers, take, reel), reel, take.number)
                 yield from keeper.kept()
             keeper.finish()
             yield from keeper.kept()
@@ -216,7 +216,7 @@ def _recorder(setup: Setup, makers: Sequence[Any], path: Path) -> Callable[[Take
 
     def answer(take: Take) -> tuple[int, float]:
         episode = _play(env, makers, take)
-        store.append(episode)
+        store.append(episode, number=take.number)
         return summary(episode)
 
     return answer

@@ -187,13 +187,18 @@ class Store:
         """Names of the episodes of one split, ordered."""
         return [row.name for row in self.episodes if row.split == which]
 
-    def append(self, episode: Episode, *, split: Split | None = None) -> str:
+    def append(
+        self, episode: Episode, *, split: Split | None = None, number: int | None = None
+    ) -> str:
         """Adds an episode; it is there in full once this returns, or not at all.
 
         Args:
           episode: of this store's cameras, sensors and actions.
           split: where it belongs. Default: by a hash of its seed (of its
             contents where it has none), so that one seed is never in both.
+          number: at the front of its name, by which episodes are ordered.
+            Default: the one after the highest that this object knows. Several
+            writers give it, so that their order does not depend on who was faster.
 
         Returns:
           The episode's name.
@@ -210,7 +215,9 @@ class Store:
         try:
             part.mkdir()
             with files.locked(part):  # so that a check knows that its writer is alive
-                row = self._write_episode(part, episode, packed, split=split, digest=digest)
+                if number is None:
+                    number = 1 + max(map(_number, self._rows), default=-1)
+                row = self._write_episode(part, episode, packed, (number, digest), split=split)
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             outcome = "this episode was not added, the others are safe"
@@ -274,13 +281,19 @@ class Store:
         return Episode(**{**copy, "actions": actions})
 
     def _write_episode(
-        self, part: Path, episode: Episode, packed: dict[str, bytes], *, split: Split, digest: str
+        self,
+        part: Path,
+        episode: Episode,
+        packed: dict[str, bytes],
+        place: tuple[int, str],
+        *,
+        split: Split,
     ) -> EpisodeRow:
         """Writes the files, the row last, and renames the folder into place."""
         for file, data in packed.items():
             (part / file).parent.mkdir(exist_ok=True)
             files.write_synced(part / file, data)
-        number = 1 + max(map(_number, self._rows), default=-1)
+        number, digest = place
         while True:
             name = f"{number:06d}-{digest[:6]}"
             row = folder.make_row(name, episode, split=split, files=packed)

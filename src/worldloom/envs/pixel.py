@@ -107,8 +107,7 @@ class PixelEnv:
         self._flat_keys: KeysView[str] | None = None
         self.exact = self._vault is not None
         self.players: Mapping[str, Any] = getattr(self.env.unwrapped, "players", {})
-        rate = self.env.metadata.get("render_fps") or DEFAULT_FPS
-        self.fps = float(rate) / self.setup.repeat
+        self.fps = _rate(self.env) / self.setup.repeat
         if self._picture is None and self.env.render_mode != "rgb_array":
             raise WorldloomError(
                 f"`{self.setup.id}` has no pictures: its observation is "
@@ -171,6 +170,15 @@ class PixelEnv:
         if frame.ndim == 2 or frame.shape[-1] == 1:
             frame = np.repeat(frame.reshape(*frame.shape[:2], 1), 3, 2)
         return resize(frame, self.setup.size)
+
+
+def _rate(env: gymnasium.Env) -> float:
+    """Steps a second at which an environment is meant to be seen."""
+    game: Any = env.unwrapped
+    skip = getattr(game, "_frameskip", None)
+    if hasattr(game, "ale") and isinstance(skip, int):
+        return 60 / skip  # the console's own rate; the metadata does not count skipped frames
+    return float(env.metadata.get("render_fps") or DEFAULT_FPS)
 
 
 def find_picture(space: spaces.Space) -> Path | None:
