@@ -161,6 +161,15 @@ def test_planks_let_through_from_below_and_hold_from_above() -> None:
     assert now.ground and (now.y + 8 * 256) // (8 * 256) == 5
 
 
+def test_a_plank_does_not_catch_who_is_beside_its_top_already() -> None:
+    level = make_level(0)
+    column = int(np.flatnonzero(level.tiles[5] == PLANK)[0])
+    now = begin(0)
+    now.x, now.y, now.vy, now.ground = column * 8 * 256, (40 + 3 - 8) * 256, 100, 0
+    advance(now, 0, 0, 0)
+    assert not now.ground and now.y > (40 + 3 - 8) * 256
+
+
 def meeting(above: int) -> Moment:
     """The player over the enemy's middle, `above` pixels over its back, falling."""
     now = begin(0)
