@@ -136,12 +136,12 @@ def test_flow_terms_ignore_the_teacher_and_bootstrap_terms_ignore_the_clean_late
     finest = draws_.size == grid.bit_length() - 1
     assert bool(finest.any()) and bool((~finest).any())
 
-    base = objective._targets(clean, noisy, action, draws_)
-    garbage = objective._targets(clean + 100, noisy, action, draws_)
+    base = objective.targets(clean, noisy, action, draws_)
+    garbage = objective.targets(clean + 100, noisy, action, draws_)
     assert torch.equal(base[~finest], garbage[~finest])
     assert torch.equal(garbage[finest], (clean + 100)[finest])
     torch.nn.init.normal_(model.head.weight, 0, 50.0)
-    other = objective._targets(clean, noisy, action, draws_)
+    other = objective.targets(clean, noisy, action, draws_)
     assert torch.equal(base[finest], other[finest])
     assert not torch.equal(base[~finest], other[~finest])
     assert isinstance(action, Action)

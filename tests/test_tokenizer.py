@@ -114,6 +114,7 @@ def test_the_last_frame_of_a_window_is_painted_as_in_the_whole():
     assert torch.allclose(whole[:, 0], first, atol=1e-5)
 
 
+@torch.no_grad()
 def test_bottleneck_is_bounded_and_calibrated_latents_have_unit_spread():
     tokenizer = model()
     real = (frames(40) * 255).to(torch.uint8)

@@ -53,12 +53,22 @@ class Forcing:
       bootstrap_from: share of the steps after which shortcuts are learned; 0 is the paper's.
       images: share of rows whose frames are treated as separate images.
       unlabelled: share of rows whose actions are hidden.
+      ramp: slope of the loss weight over the signal level; 0 weighs all levels alike.
+      committed: frames see the frames before them as generation commits them, in place
+        of their noisy selves; each frame is computed twice. False is the paper's.
+      blank: share of frames outside the shortcut rows that start from pure noise, above
+        the share that the uniform draw gives them.
+      self_fed: share of rows, with `committed`, whose past is the model's own prediction.
     """
 
     bootstrap_rows: float = 1.0
     bootstrap_from: float = 0.0
     images: float = 0.3
     unlabelled: float = 0.1
+    ramp: float = 0.9
+    committed: bool = False
+    blank: float = 0.0
+    self_fed: float = 0.0
 
 
 @dataclass(frozen=True)

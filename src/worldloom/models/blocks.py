@@ -176,19 +176,26 @@ class Layer(nn.Module):
         out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), allowed)
         return x + att.merge(out).view(x.shape)
 
-    def over_time(self, x: Tensor, mask: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    def over_time(
+        self, x: Tensor, mask: Tensor, angles: tuple[Tensor, Tensor], first: int = 0
+    ) -> Tensor:
         """Attention of each token slot to its own history.
 
         Args:
           x: `[B, T, N, W]`.
           mask: `[T, T]` or `[B, T, T]` True where row may read column.
           angles: rotary angles `[T, d / 2]`.
+          first: frames before this one are only read.
+
+        Returns:
+          `[B, T - first, N, W]`.
         """
         batch, _, slots, _ = x.shape
         att = self.attention
         q, k, v = att.project(self.attention_norm(x))
         cos, sin = angles[0][:, None, None], angles[1][:, None, None]
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        q, x, mask = q[:, first:], x[:, first:], mask[..., first:, :]
         q, k, v = (part.transpose(1, 2).flatten(0, 1) for part in (q, k, v))
         if mask.dim() == 3:
             mask = mask.repeat_interleave(slots, 0)[:, None]

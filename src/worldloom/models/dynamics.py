@@ -173,8 +173,9 @@ class Dynamics(nn.Module):
             times = times.repeat(2)
         angles = rotary_angles(times, self.shape.width // self.shape.heads)
         for index, layer in enumerate(self.layers):
-            if layer.time:
-                x = layer.over_time(x, mask, angles)
+            if layer.time:  # the last layer only reads the committed past
+                ends = index == self.shape.layers - 1
+                x = layer.over_time(x, mask, angles, x.shape[1] - length if ends else 0)
             else:
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)

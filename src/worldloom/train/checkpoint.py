@@ -98,8 +98,8 @@ def restore_optimizer(
     """Puts the state of `flatten_optimizer` back; groups and rates stay as configured."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        head, index, slot = key.rsplit("/", 2)
-        if head == name:
+        if key.startswith(f"{name}/"):
+            _, index, slot = key.split("/")
             state.setdefault(int(index), {})[slot] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -36,19 +36,23 @@ class Draws:
 
     Args:
       noise: `[B, T, N, D]`.
+      past_noise: `[B, T, N, D]` of the committed past.
       signal: `[B, T]` int64.
       size: `[B, T]` int64.
       images: `[B]` bool rows whose frames are separate images.
       hidden: `[B]` bool rows whose actions are hidden.
       shortcut: `[B]` bool rows that learn shortcuts.
+      fed: `[B]` bool rows whose past is the model's own prediction.
     """
 
     noise: Tensor
+    past_noise: Tensor
     signal: Tensor
     size: Tensor
     images: Tensor
     hidden: Tensor
     shortcut: Tensor
+    fed: Tensor
 
     def rows(self, rows: slice, device: torch.device) -> "Draws":
         """One rank's part, on its device."""
@@ -65,58 +69,92 @@ def draw(
     """Draws levels, noise and row kinds for a global batch.
 
     Args:
+      shape: of the model.
       lead: (B, T).
+      forcing: how to train.
       share: of the rows that learn shortcuts; they are spread evenly over the batch.
+      draws: where the randomness comes from.
     """
-    batch = lead[0]
+    batch, full = lead[0], (*lead, shape.tokens, shape.channels)
     signal, size = sample_levels(lead, shape.grid, draws)
     place = torch.arange(batch)
     shortcut = ((place + 1) * share).floor() > (place * share).floor()
-    finest = shape.grid.bit_length() - 1
     flow = torch.randint(0, shape.grid, lead, generator=draws)
+    blank = torch.rand(lead, generator=draws) < forcing.blank
     return Draws(
-        noise=torch.randn((*lead, shape.tokens, shape.channels), generator=draws),
-        signal=torch.where(shortcut[:, None], signal, flow),
-        size=torch.where(shortcut[:, None], size, finest),
+        noise=torch.randn(full, generator=draws),
+        past_noise=torch.randn(full, generator=draws) if forcing.committed else torch.zeros(batch),
+        signal=torch.where(shortcut[:, None], signal, torch.where(blank, 0, flow)),
+        size=torch.where(shortcut[:, None], size, shape.grid.bit_length() - 1),
         images=torch.rand(batch, generator=draws) < forcing.images,
         hidden=torch.rand(batch, generator=draws) < forcing.unlabelled,
         shortcut=shortcut,
+        fed=torch.rand(batch, generator=draws) < forcing.self_fed,
     )
 
 
 class DynamicsObjective(nn.Module):
-    """The shortcut-forcing loss; the teacher of the shortcuts is the current network."""
+    """The shortcut-forcing loss; the teacher of the shortcuts is the current network.
+
+    Args:
+      model: to train.
+      forcing: how.
+    """
 
     terms = ("shortcut",)
     weights = (1.0,)
 
-    def __init__(self, model: Dynamics) -> None:
+    def __init__(self, model: Dynamics, forcing: Forcing | None = None) -> None:
         super().__init__()
         self.model = model
+        self.forcing = forcing or Forcing()
 
     def forward(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
         """Latents `[B, T, N, D]` and their actions to the loss `[1]`."""
         grid = self.model.shape.grid
         action = Action(action.values, action.known & ~draws.hidden[:, None])
         noisy = corrupt(clean, draws.noise, draws.signal, grid)
+        past = self.past(clean, action, draws) if self.forcing.committed else None
         target = clean
         if bool(draws.shortcut.any()):
-            target = self._targets(clean, noisy, action, draws)
-        predicted = self.model(noisy, draws.signal, draws.size, action, draws.images)
-        return frame_loss(predicted, target, draws.signal, grid).mean()[None]
+            target = self.targets(clean, noisy, action, draws, past)
+        predicted = self.model(noisy, draws.signal, draws.size, action, draws.images, past)
+        loss = frame_loss(predicted, target, draws.signal, grid, ramp=self.forcing.ramp)
+        return loss.mean()[None]
 
-    def _targets(self, clean: Tensor, noisy: Tensor, action: Action, draws: Draws) -> Tensor:
+    def targets(
+        self, clean: Tensor, noisy: Tensor, action: Action, draws: Draws, past: Tensor | None = None
+    ) -> Tensor:
         """Bootstrap targets where a frame's step is coarser than the finest, else clean latents."""
         rows = draws.shortcut.nonzero()[:, 0]
         own, images = action[rows], draws.images[rows]
+        seen = None if past is None else past[rows]
 
         def teacher(z: Tensor, signal: Tensor, size: Tensor) -> Tensor:
-            return self.model(z, signal, size, own, images)
+            return self.model(z, signal, size, own, images, seen)
 
         grid, size = self.model.shape.grid, draws.size[rows]
         led = bootstrap_target(teacher, noisy[rows], draws.signal[rows], size, grid)
         coarse = (size < grid.bit_length() - 1)[..., None, None]
         return clean.float().index_copy(0, rows, torch.where(coarse, led, clean[rows].float()))
+
+    @torch.no_grad()
+    def past(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
+        """The past as generation commits it; in the fed rows it is what the model predicted.
+
+        Fed rows show the model its own mistakes while there is still a truth to return to.
+        """
+        last = torch.full_like(draws.signal, self.model.shape.grid - 1)
+        past = corrupt(clean, draws.past_noise, last, self.model.shape.grid)
+        rows = draws.fed.nonzero()[:, 0]
+        if len(rows) == 0:
+            return past
+        finest = torch.full_like(draws.size[rows], self.model.shape.grid.bit_length() - 1)
+        own = self.model(
+            draws.noise[rows], finest * 0, finest, action[rows], draws.images[rows], past[rows]
+        )
+        own = corrupt(own, draws.past_noise[rows], last[rows], self.model.shape.grid)
+        return past.index_copy(0, rows, own.to(past.dtype))
 
 
 def train_dynamics(
@@ -169,7 +207,7 @@ def _fit(
     batches, forcing = Batches(**stage.config["batches"]), Forcing(**stage.config["forcing"])
     seed = stage.config["seed"]
     torch.manual_seed(stream(seed, "dynamics weights"))
-    objective = DynamicsObjective(Dynamics(shape, cache.store.info.action))
+    objective = DynamicsObjective(Dynamics(shape, cache.store.info.action), forcing)
     learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
     latents = _with_latents(cache, tokenizer, stage.config["tokenizer"])
     sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))

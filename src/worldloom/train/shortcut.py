@@ -74,7 +74,17 @@ def bootstrap_target(
     return zt + left * (b1 + b2) / 2
 
 
-def frame_loss(predicted: Tensor, target: Tensor, signal: Tensor, grid: int) -> Tensor:
-    """Ramp-weighted squared error of each frame, `[B, T]`: (0.9 tau + 0.1) mean (x - target)^2."""
+def frame_loss(
+    predicted: Tensor, target: Tensor, signal: Tensor, grid: int, *, ramp: float = 0.9
+) -> Tensor:
+    """Squared error of each frame, `[B, T]`, weighted by the ramp (0.9 tau + 0.1).
+
+    Args:
+      predicted: `[B, T, N, D]`.
+      target: `[B, T, N, D]`.
+      signal: `[B, T]` int64.
+      grid: K.
+      ramp: slope of the weight, which is 1 at tau = 1; 0 weighs all levels alike.
+    """
     error = (predicted.float() - target.float()).square().mean(dim=(-2, -1))
-    return (0.9 * signal / grid + 0.1) * error
+    return (ramp * signal / grid + 1 - ramp) * error
