@@ -16,18 +16,23 @@ def commit_all(model, latents, signal, size, action):
     head = (shape.kv_heads, shape.width // shape.heads)
     ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, latents.device)
     outputs = []
+    before = torch.zeros_like(latents[:, 0])
     for t in range(length):
         token = model.action(action[:, t])
-        out, fresh = model.step(latents[:, t], signal[:, t], size[:, t], token, ring.past())
+        past = ring.past()
+        out, fresh = model.step(latents[:, t], signal[:, t], size[:, t], token, past, before)
         ring.commit(fresh)
+        before = latents[:, t]
         outputs.append(out)
     return torch.stack(outputs, 1), ring
 
 
-@pytest.mark.parametrize("layers", [4, 8])
+@pytest.mark.parametrize(
+    ("layers", "time_every", "copy"), [(4, 2, False), (8, 4, False), (4, 2, True), (3, 2, False)]
+)
 @torch.no_grad()
-def test_ring_equals_full_history_for_three_windows(layers):
-    model = tiny_dynamics(layers=layers, time_every=2 if layers == 4 else 4, window=WINDOW)
+def test_ring_equals_full_history_for_three_windows(layers, time_every, copy):
+    model = tiny_dynamics(layers=layers, time_every=time_every, copy=copy, window=WINDOW)
     length = 3 * WINDOW + 2
     latents = torch.randn(2, length, model.shape.tokens, model.shape.channels)
     signal = torch.full((2, length), model.shape.grid - 1)

@@ -20,9 +20,9 @@ def inputs(model, batch=3, length=7, seed=0):
     return noisy, signal, size, keys(batch, length)
 
 
-@pytest.mark.parametrize("committed", [False, True])
-def test_nothing_before_a_changed_frame_or_action_changes(committed):
-    model = tiny_dynamics()
+@pytest.mark.parametrize(("committed", "copy"), [(False, False), (True, False), (True, True)])
+def test_nothing_before_a_changed_frame_or_action_changes(committed, copy):
+    model = tiny_dynamics(copy=copy)
     noisy, signal, size, action = inputs(model)
     past = torch.randn(noisy.shape) if committed else None
     base = model(noisy, signal, size, action, None, past)
@@ -109,8 +109,9 @@ def test_several_actions_a_frame_each_count():
     assert not torch.allclose(encoder(Action(values, yes)), encoder(Action(swapped, yes)))
 
 
-def test_image_rows_see_only_their_own_frame_and_no_action():
-    model = tiny_dynamics()
+@pytest.mark.parametrize("copy", [False, True])
+def test_image_rows_see_only_their_own_frame_and_no_action(copy):
+    model = tiny_dynamics(copy=copy)
     noisy, signal, size, action = inputs(model)
     alone = torch.tensor([False, True, False])
     base = model(noisy, signal, size, action, alone)

@@ -30,11 +30,13 @@ class DreamState:
     Args:
       ring: the committed past; `ring.count` is the number of the next frame.
       latents: `[B, W, N, D]` the last W frames that were shown, newest last.
+      before: `[B, N, D]` the last frame as it was committed, zeros before the first.
       seeds: `[B]` int64.
     """
 
     ring: Ring
     latents: Tensor
+    before: Tensor
     seeds: Tensor
 
     def __len__(self) -> int:
@@ -43,17 +45,23 @@ class DreamState:
     def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "DreamState":
         if not isinstance(rows, slice):
             rows = torch.as_tensor(rows, dtype=torch.int64, device=self.seeds.device)
-            return DreamState(self.ring[rows], self.latents[rows], self.seeds[rows])
-        return DreamState(self.ring[rows], self.latents[rows], self.seeds[rows]).copy()
+            return self._pick(rows)
+        return self._pick(rows).copy()
+
+    def _pick(self, rows: slice | Tensor) -> "DreamState":
+        return DreamState(self.ring[rows], self.latents[rows], self.before[rows], self.seeds[rows])
 
     def copy(self) -> "DreamState":
-        return DreamState(self.ring.copy(), self.latents.clone(), self.seeds.clone())
+        return DreamState(
+            self.ring.copy(), self.latents.clone(), self.before.clone(), self.seeds.clone()
+        )
 
     @classmethod
     def stack(cls, states: Sequence["DreamState"]) -> "DreamState":
         return cls(
             Ring.stack([state.ring for state in states]),
             torch.cat([state.latents for state in states]),
+            torch.cat([state.before for state in states]),
             torch.cat([state.seeds for state in states]),
         )
 
@@ -118,7 +126,8 @@ class DreamWorld:
         head = (shape.kv_heads, shape.width // shape.heads)
         ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, self.device)
         history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
-        state = DreamState(ring, history, seeds.to(self.device).clone())
+        before = torch.zeros_like(latents[:, 0])
+        state = DreamState(ring, history, before, seeds.to(self.device).clone())
         actions = clip.actions or self._unknown((rows, length))
         actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
         for index in range(max(0, length - 4 * shape.window), length):
@@ -136,7 +145,7 @@ class DreamWorld:
         size = torch.full_like(state.seeds, passes.bit_length() - 1)
         for index in range(passes):
             signal = torch.full_like(state.seeds, index * shape.grid // passes)
-            clean, _ = self.dynamics.step(z, signal, size, token, past)
+            clean, _ = self.dynamics.step(z, signal, size, token, past, state.before)
             z = z + (clean - z) / (passes - index)
         if self.sampler.snap:
             z = self.tokenizer.snap(z)
@@ -150,8 +159,9 @@ class DreamWorld:
         signal = torch.full_like(state.seeds, self._committed)
         size = torch.full_like(state.seeds, shape.grid.bit_length() - 1)
         mixed = (1 - tau) * eps + tau * latents
-        _, fresh = self.dynamics.step(mixed, signal, size, token, past)
+        _, fresh = self.dynamics.step(mixed, signal, size, token, past, state.before)
         state.ring.commit(fresh)
+        state.before = mixed
         state.latents = torch.cat([state.latents[:, 1:], latents[:, None]], 1)
 
     @torch.inference_mode()
@@ -162,7 +172,9 @@ class DreamWorld:
 
     def reseed(self, state: DreamState, seeds: Tensor) -> DreamState:
         """Another of the possible futures: the same past under other noise."""
-        return DreamState(state.ring.copy(), state.latents.clone(), seeds.to(self.device).clone())
+        other = state.copy()
+        other.seeds = seeds.to(self.device).clone()
+        return other
 
     @torch.inference_mode()
     def encode(self, frames: Tensor) -> Tensor:

@@ -38,6 +38,9 @@ class DynamicsShape:
       registers: learned tokens that carry nothing in particular.
       grid: finest sampling grid, a power of two (K_max).
       window: frames that a time layer sees, itself included (C).
+      copy: show each token the one before it in time, beside its own noisy self. The
+        paper has no such path; at small widths, attention alone is a narrow way to
+        carry a picture from frame to frame.
     """
 
     tokens: int
@@ -51,6 +54,7 @@ class DynamicsShape:
     grid: int = 16
     window: int = 24
     time_every: int = 4
+    copy: bool = False
 
     @property
     def slots(self) -> int:
@@ -88,7 +92,7 @@ class Dynamics(nn.Module):
         self.action = ActionEncoder(actions, width)
         self.signal = nn.Embedding(shape.grid, width // 2)
         self.size = nn.Embedding(shape.grid.bit_length(), width - width // 2)
-        self.embed = nn.Linear(shape.channels, width)
+        self.embed = nn.Linear(shape.channels * (2 if shape.copy else 1), width)
         self.slot = nn.Parameter(0.5 * torch.randn(shape.slots, width))
         self.layers = Stack(
             Layer(
@@ -105,11 +109,15 @@ class Dynamics(nn.Module):
         initialise(self, shape.layers)
         nn.init.zeros_(self.head.weight)
 
-    def tokens(self, noisy: Tensor, signal: Tensor, size: Tensor, action: Tensor) -> Tensor:
+    def tokens(
+        self, noisy: Tensor, before: Tensor | None, signal: Tensor, size: Tensor, action: Tensor
+    ) -> Tensor:
         """Lays one frame's tokens side by side: action, level, latents, registers.
 
         Args:
           noisy: `[B, T, N, D]`.
+          before: `[B, T, N, D]` the frames before, as the model sees them; not read without
+            `shape.copy`.
           signal: `[B, T]` int64, tau times the grid.
           size: `[B, T]` int64, log2(1 / d).
           action: `[B, T, W]` from `self.action`.
@@ -119,6 +127,9 @@ class Dynamics(nn.Module):
         """
         level = torch.cat([self.signal(signal), self.size(size)], dim=-1)
         empty = action.new_zeros(*action.shape[:2], self.shape.registers, self.shape.width)
+        if self.shape.copy:
+            assert before is not None
+            noisy = torch.cat([noisy, before.to(noisy.dtype)], dim=-1)
         parts = [action[:, :, None], level[:, :, None], self.embed(noisy), empty]
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
@@ -162,11 +173,13 @@ class Dynamics(nn.Module):
             own = torch.eye(length, dtype=torch.bool, device=noisy.device)
             mask = torch.where(alone[:, None, None], own, mask)
         times = torch.arange(length, device=noisy.device)
-        x = self.tokens(noisy, signal, size, self.action(action))
+        token = self.action(action)
+        before = _shifted(noisy if committed is None else committed, alone)
+        x = self.tokens(noisy, before, signal, size, token)
         if committed is not None:
             last = torch.full_like(signal, self.shape.grid - 1)
             finest = torch.full_like(size, self.shape.grid.bit_length() - 1)
-            x = torch.cat([self.tokens(committed, last, finest, self.action(action)), x], 1)
+            x = torch.cat([self.tokens(committed, before, last, finest, token), x], 1)
             own = torch.eye(length, dtype=torch.bool, device=noisy.device)
             past = torch.cat([mask, torch.zeros_like(mask)], -1)
             mask = torch.cat([past, torch.cat([mask & ~own, own.expand_as(mask)], -1)], -2)
@@ -182,7 +195,13 @@ class Dynamics(nn.Module):
         return self.read(x[:, -length:])
 
     def step(
-        self, noisy: Tensor, signal: Tensor, size: Tensor, action: Tensor, past: list[TimeCache]
+        self,
+        noisy: Tensor,
+        signal: Tensor,
+        size: Tensor,
+        action: Tensor,
+        past: list[TimeCache],
+        before: Tensor | None = None,
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Denoises one frame whose past is cached.
 
@@ -192,12 +211,15 @@ class Dynamics(nn.Module):
           size: `[B]` int64.
           action: `[B, W]` from `self.action`, computed once for all passes of a frame.
           past: one cache for each time layer.
+          before: `[B, N, D]` the last committed frame, zeros before the first; not read
+            without `shape.copy`.
 
         Returns:
           `[B, N, D]` clean latents, and for each time layer this frame's
           un-rotated keys and values `[B, slots, Hkv, d]`.
         """
-        x = self.tokens(noisy[:, None], signal[:, None], size[:, None], action[:, None])
+        seen = None if before is None else before[:, None]
+        x = self.tokens(noisy[:, None], seen, signal[:, None], size[:, None], action[:, None])
         fresh, caches = [], iter(past)
         for index, layer in enumerate(self.layers):
             if layer.time:
@@ -207,3 +229,9 @@ class Dynamics(nn.Module):
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
         return self.read(x)[:, 0], fresh
+
+
+def _shifted(frames: Tensor, alone: Tensor | None) -> Tensor:
+    """Each frame's predecessor `[B, T, N, D]`; zeros for the first and for separate images."""
+    before = torch.cat([torch.zeros_like(frames[:, :1]), frames[:, :-1]], 1)
+    return before if alone is None else before.masked_fill(alone[:, None, None, None], 0.0)
