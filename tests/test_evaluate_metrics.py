@@ -27,8 +27,8 @@ def test_the_mask_is_what_differs_in_the_real_frame_or_in_the_prediction():
     assert sums[metrics.COUNT] == 2 * 3  # (2, 2) is within the tolerance
     assert sums[metrics.REAL_COUNT] == 3
     expected = (100**2 + 150**2) / 2 / 255**2
-    assert metrics.foreground_mse(sums) == pytest.approx(expected)
-    assert metrics.strict_mse(sums) == pytest.approx(2 * expected)
+    assert metrics.foreground_mse(sums) == pytest.approx(2 * expected)  # of one real pixel
+    assert metrics.own_mask_mse(sums) == pytest.approx(expected)
     assert metrics.mask_ratio(sums) == 2
     assert metrics.mse(sums) == pytest.approx((100**2 + 150**2 + 10**2) / 16 / 255**2)
 
@@ -76,15 +76,18 @@ def test_headroom_share_by_hand():
     assert np.isnan(metrics.headroom_share(error(0.5), error(0.6), error(0.4)))
 
 
-def test_faint_noise_over_the_background_flatters_the_own_mask_but_not_the_strict_error():
-    """Why the size of the mask and the strict error stand beside the headline."""
+def test_a_tinted_background_flatters_the_own_mask_but_not_the_headline():
+    """Why errors are divided by the real foreground."""
     real, lost = frames((0, 0, 250)), frames()
     tinted = np.where(lost == 100, 120, lost).astype(np.uint8)
-    assert metrics.foreground_psnr(pooled(real, tinted)) > metrics.foreground_psnr(
-        pooled(real, lost)
+    with_tint, without = pooled(real, tinted), pooled(real, lost)
+    with_tint_there = pooled(real, np.where(real == 100, 120, real).astype(np.uint8))
+    assert metrics.own_mask_mse(with_tint) < 0.1 * metrics.own_mask_mse(without)
+    assert metrics.foreground_mse(with_tint_there) > metrics.foreground_mse(pooled(real, real))
+    assert metrics.foreground_mse(with_tint) - metrics.foreground_mse(without) == pytest.approx(
+        (15 * 20**2 + 130**2 - 150**2) / 255**2, rel=1e-4
     )
-    assert metrics.strict_mse(pooled(real, tinted)) > 0.9 * metrics.strict_mse(pooled(real, lost))
-    assert metrics.mask_ratio(pooled(real, tinted)) == 16
+    assert metrics.mask_ratio(with_tint) == 16
     noisy = np.where(lost == 100, 110, lost).astype(np.uint8)  # within the tolerance
     assert metrics.mask_ratio(pooled(real, noisy)) == 1
 

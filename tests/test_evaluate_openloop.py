@@ -149,6 +149,22 @@ def test_a_world_that_loses_the_enemy_keeps_its_usable_horizon(store):
     assert cells(report, "world")[0] < 20
 
 
+def test_a_world_that_stands_still_and_tints_the_background_gains_nothing(store):
+    """What flattered it by its own mask: a background a little beyond the tolerance."""
+
+    def tint(frames, state):
+        return np.where(frames < 128, frames + 20, frames - 20).astype(np.uint8)
+
+    report = run(HopOracle(moves=False, paint=tint), store)
+    found = report.sensitivity["differs by more than 16 of 255"]
+    assert found["foreground_gain_db_h1_16_own_mask"].low > 3
+    assert found["mask_ratio_h8"].value > 5
+    gain = report.figures["foreground_gain_db_h1_16"]
+    assert gain.high < 0 and found["foreground_gain_db_h1_16"] == gain
+    assert report.figures["headroom_share_h8"].value is None
+    assert any("what it invents" in note for note in report.notes)
+
+
 def test_rows_share_their_seeds_and_their_noise(store):
     def noisy(frames, state):
         noise = [

@@ -171,7 +171,8 @@ class ActionSpec:
         components = []
         for row in data["components"]:
             fields = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-            components.append(_KINDS[fields.pop("kind")](**fields))
+            del fields["kind"]
+            components.append(_KINDS[row["kind"]](**fields))
         return cls(tuple(components), data["per_frame"])
 
     def describe(self) -> str:

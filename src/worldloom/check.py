@@ -184,7 +184,7 @@ class _Kit:
 
     def _release(self, state: Any) -> None:
         if "fork" not in self.world.spec.capabilities and hasattr(self.world, "release"):
-            self.world.release(state)
+            self.world.release(state)  # type: ignore[attr-defined]
 
     def _action(self) -> Action:
         spec = self.world.spec.action

@@ -83,7 +83,12 @@ class Judge:
             name: figure(found, i, "dB", null=0.0, ceiling=top[i]) for i, name in enumerate(names)
         }
 
-    def shares(self, tolerance: int = TOLERANCE) -> dict[str, Figure]:
+    def shares(
+        self,
+        tolerance: int = TOLERANCE,
+        *,
+        error: metrics.Pooled = metrics.foreground_mse,
+    ) -> dict[str, Figure]:
         """Headroom share at every horizon, withheld where there is no headroom."""
         names = [f"headroom_share_h{h}" for h in self.horizons]
         if "shuffled" not in self.rows:
@@ -92,13 +97,15 @@ class Judge:
         rows = lambda sums: [  # noqa: E731
             self.pick(sums, row, tolerance) for row in ("world", "shuffled", "persistence")
         ]
-        room = self.pool.estimate(lambda sums: metrics.headroom(rows(sums)[2], rows(sums)[0]))
-        share = self.pool.estimate(lambda sums: metrics.headroom_share(*rows(sums)))
+        room = self.pool.estimate(
+            lambda sums: metrics.headroom(rows(sums)[2], rows(sums)[0], error=error)
+        )
+        share = self.pool.estimate(lambda sums: metrics.headroom_share(*rows(sums), error=error))
         top: list[float | None] = [None] * len(names)
         if "real_shuffled" in self.rows:
             total = self.pool.total
             best, worse = (self.pick(total, r, tolerance) for r in ("real", "real_shuffled"))
-            top = metrics.headroom_share(best, worse, rows(total)[2])[0].tolist()
+            top = metrics.headroom_share(best, worse, rows(total)[2], error=error)[0].tolist()
         result = {}
         for i, name in enumerate(names):
             if room.low[i] > 0:
@@ -126,16 +133,21 @@ class Judge:
         return result
 
     def sensitivity(self) -> dict[str, dict[str, Figure]]:
-        """The headline numbers where "differs" means something else, and the size of the mask."""
+        """The headline numbers where "differs" means something else, and the size of the mask.
+
+        Those that end in `_own_mask` divide each row's error by its own mask.
+        """
+        gain, share = "foreground_gain_db_h1_16", f"headroom_share_h{SHARE_HORIZON}"
+        own = metrics.own_mask_mse
         result = {}
         for tolerance in TOLERANCES:
             result[f"differs by more than {tolerance} of 255"] = {
-                **_only(self.gains(tolerance), "foreground_gain_db_h1_16"),
-                **_only(self.shares(tolerance), f"headroom_share_h{SHARE_HORIZON}"),
+                **_only(self.gains(tolerance), gain),
+                **_only(self.gains(tolerance, error=own), gain, end="_own_mask"),
+                **_only(self.shares(tolerance), share),
+                **_only(self.shares(tolerance, error=own), share, end="_own_mask"),
                 **_only(self.mask_ratios(tolerance), f"mask_ratio_h{SHARE_HORIZON}"),
             }
-        strict = _only(self.gains(error=metrics.strict_mse), "foreground_gain_db_h1_16")
-        result["per pixel of the real foreground"] = strict
         return {name: figures for name, figures in result.items() if figures}
 
     def mask_ratios(self, tolerance: int) -> dict[str, Figure]:
@@ -209,8 +221,8 @@ def figure(
     return Figure(value, low, high, unit, found.n, null, top, why)
 
 
-def _only(figures: Mapping[str, Figure], name: str) -> dict[str, Figure]:
-    return {key: value for key, value in figures.items() if key == name}
+def _only(figures: Mapping[str, Figure], name: str, *, end: str = "") -> dict[str, Figure]:
+    return {f"{name}{end}": figures[name]} if name in figures else {}
 
 
 def samples(judge: Judge, seeds: Sequence[int]) -> list[dict[str, object]]:

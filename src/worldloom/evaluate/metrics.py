@@ -5,18 +5,20 @@ have been pooled over windows: decibels are never averaged over frames, and an
 empty frame cannot weigh as much as a full one.
 
 Foreground. A pixel is foreground where the real frame or the prediction
-differs from the background plate by more than a tolerance in any channel. A
-prediction is thus charged for what it misses and for what it invents. Every
-row has its own mask (real or its own prediction), so rows differ in the number
-of pixels over which they are averaged, and this has a flattering side: a row
-which tints much of the background by a little more than the tolerance adds
-many pixels with a small error to its mean. Two things keep that in sight.
-First, the tolerance: decoded pictures carry a little noise everywhere, which a
-tolerance of zero would call foreground; at 16 of 255 noise of up to about 5
-levels stays out, sprites stay in, and what is ignored is an error of at most
-0.004 in a pixel where a missing sprite costs 0.1 to 0.5. Second, `mask_ratio`
-says how much larger than the real foreground a row's mask is, and `strict`
-divides by the real foreground alone, so that nothing invented can dilute it.
+differs from the background plate by more than a tolerance in any channel, so a
+prediction is charged for what it misses and for what it invents. Its error is
+the sum over that mask divided by the pixels of the *real* foreground, a number
+which no prediction can change: all rows are divided by the same. Dividing by
+the mask itself flatters noise, for a row that tints much of the background by
+a little more than the tolerance adds many pixels of small error to its mean
+(an untrained network gains 5 dB that way). That reading stands beside the
+headline as `own_mask_mse`, and `mask_ratio` says how much larger than the real
+foreground a row's mask is.
+
+Tolerance. Decoded pictures carry a little noise everywhere, which a tolerance
+of zero would call foreground. At 16 of 255 noise of up to about 5 levels stays
+out, sprites stay in, and what is ignored is an error of at most 0.004 in a
+pixel where a missing sprite costs 0.1 to 0.5.
 """
 
 from collections.abc import Callable, Sequence
@@ -103,13 +105,13 @@ def mse(sums: np.ndarray) -> np.ndarray:
 
 
 def foreground_mse(sums: np.ndarray) -> np.ndarray:
-    """Mean squared error of the foreground, NaN where there is none."""
-    return _divide(sums[..., ERROR], sums[..., COUNT])
-
-
-def strict_mse(sums: np.ndarray) -> np.ndarray:
-    """Foreground error for each pixel of the *real* foreground: inventing cannot dilute it."""
+    """Squared error of the foreground for each value of the real one, NaN where there is none."""
     return _divide(sums[..., ERROR], sums[..., REAL_COUNT])
+
+
+def own_mask_mse(sums: np.ndarray) -> np.ndarray:
+    """The same, for each value of the row's own mask: what is invented dilutes it."""
+    return _divide(sums[..., ERROR], sums[..., COUNT])
 
 
 def mask_ratio(sums: np.ndarray) -> np.ndarray:
@@ -151,12 +153,20 @@ def gain(
     return decibels(error(world)) - decibels(error(references)).max(0)
 
 
-def headroom(persistence: np.ndarray, world: np.ndarray) -> np.ndarray:
+def headroom(
+    persistence: np.ndarray, world: np.ndarray, *, error: Pooled = foreground_mse
+) -> np.ndarray:
     """What there is to win over persistence: its foreground error minus the world's."""
-    return foreground_mse(persistence) - foreground_mse(world)
+    return error(persistence) - error(world)
 
 
-def headroom_share(world: np.ndarray, shuffled: np.ndarray, persistence: np.ndarray) -> np.ndarray:
+def headroom_share(
+    world: np.ndarray,
+    shuffled: np.ndarray,
+    persistence: np.ndarray,
+    *,
+    error: Pooled = foreground_mse,
+) -> np.ndarray:
     """How much a world listens to actions: (E shuffled - E) / (E persistence - E).
 
     0 is a world that ignores actions; 1 is one for which the wrong actions are
@@ -167,9 +177,10 @@ def headroom_share(world: np.ndarray, shuffled: np.ndarray, persistence: np.ndar
       world: `[..., SUMS]` pooled sums under the true actions.
       shuffled: the same, under another episode's actions and the same noise.
       persistence: the same, of the last context frame repeated.
+      error: what counts as the foreground's error.
 
     Returns:
       `[...]` the share, NaN where there is no headroom at all.
     """
-    room = headroom(persistence, world)
-    return _divide(foreground_mse(shuffled) - foreground_mse(world), room)
+    room = headroom(persistence, world, error=error)
+    return _divide(error(shuffled) - error(world), room)

@@ -105,6 +105,7 @@ def _report(world: World, store: Store, judge: Judge, *, context: int, seed: int
             "episodes": len(evidence.windows),
             "horizons": list(evidence.horizons),
             "foreground_tolerance": metrics.TOLERANCE,
+            "foreground_error": "over real and predicted foreground, per pixel of the real one",
             "background": "recorded plate" if evidence.exact_plates else "median of each pixel",
             "fps": store.info.fps,
             "missing_rows": evidence.why_not,
@@ -169,7 +170,7 @@ def _notes(judge: Judge) -> list[str]:
         if ratio is not None and ratio > 2:
             notes.append(
                 f"at +{SHARE_HORIZON} the dream's foreground is {ratio:.1f} times the real one: "
-                "what it invents dilutes its foreground error; see the sensitivity table"
+                "much of its error is what it invents"
             )
     accuracy = judge.reader_accuracy().value
     if accuracy is not None and accuracy < 0.95:

@@ -227,7 +227,9 @@ def _sensitivity(report: Report) -> str:
     columns = list(dict.fromkeys(k for row in report.sensitivity.values() for k in row))
     titles = {
         "foreground_gain_db_h1_16": "foreground gain",
+        "foreground_gain_db_h1_16_own_mask": "… by its own mask",
         "headroom_share_h8": "headroom share at +8",
+        "headroom_share_h8_own_mask": "… by its own mask",
         "mask_ratio_h8": "mask, times the real one, at +8",
     }
     head = "".join(f"<th>{escape(titles.get(c, c))}</th>" for c in columns)
@@ -240,8 +242,10 @@ def _sensitivity(report: Report) -> str:
     tolerance = report.setting["foreground_tolerance"]
     return (
         "<h2>What counts as foreground</h2><p>Pixels of the real frame or of the prediction that "
-        f"differ from the background by more than {tolerance} of 255 in any channel. Another "
-        "tolerance, or charging everything to the real foreground alone, gives:</p>"
+        f"differ from the background by more than {tolerance} of 255 in any channel; their errors "
+        "are added up and divided by the pixels of the real foreground, the same number for every "
+        "row. Another tolerance, or dividing by each row's own mask, which flatters what tints "
+        "much of the picture a little, gives:</p>"
         f"<div class='wide'><table><tr><th></th>{head}</tr>{rows}</table></div>"
     )
 
