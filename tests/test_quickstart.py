@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from test_docs import load
 
 from worldloom import cli, quickstart
 from worldloom.errors import WorldloomError
@@ -86,3 +89,71 @@ def test_a_port_in_use_is_said_before_minutes_of_training(
     assert f"cannot be served on port {port}: address already in use" in said
     assert "--no-serve" in said
     assert not (tmp_path / "run").exists()
+
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark that runs several seeds."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return load(BENCHMARKS / "quickstart.py")
+
+
+def one_seed(seed: int, gain: float | None, share: float | None) -> dict[str, Any]:
+    """What one seed of the quickstart reports."""
+
+    def figure(value: float | None, half: float, ceiling: float) -> dict[str, Any]:
+        if value is None:
+            return {"value": None, "low": None, "high": None, "n": 0, "ceiling": None, "why": "no"}
+        ends = {"low": value - half, "high": value + half}
+        return {"value": value, **ends, "n": 64 - seed, "ceiling": ceiling, "why": ""}
+
+    scored = {
+        "foreground_gain_db_h1_16": figure(gain, 0.5, 9.0),
+        "headroom_share_h8": figure(share, 0.1 * (seed + 1), 0.9 - 0.1 * seed),
+    }
+    costs = {"wall_seconds": 500.0 + seed, "peak_memory_gb": 1.0 + seed, "fps_p50": 20.0 - seed}
+    own = dict.fromkeys(scored, 7.0)
+    return {"seed": seed, **costs, "input_to_frame_p95_ms": 90.0, "scored": scored, "own_mask": own}
+
+
+def test_seeds_are_combined_into_means_within_a_hull_and_the_worst_costs(bench: ModuleType) -> None:
+    found = bench.combine([one_seed(0, 2.0, 0.6), one_seed(1, 3.0, 0.5)])
+    assert tuple(found) == KEYS
+    gain, share = found["foreground_gain_db_h1_16"], found["headroom_share_h8"]
+    assert (gain["value"], gain["low"], gain["high"], gain["n"]) == (2.5, 1.5, 3.5, 63)
+    assert share["value"] == pytest.approx(0.55) and share["perfect_simulator"] == pytest.approx(
+        0.85
+    )
+    assert (share["low"], share["high"]) == (pytest.approx(0.3), pytest.approx(0.7))
+    assert [row["value"] for row in share["per_seed"]] == [0.6, 0.5]
+    assert "hull" in share["how"]
+    assert found["wall_seconds"]["value"] == 501 and found["peak_memory_gb"]["value"] == 2
+    assert found["fps_p50"]["value"] == 19 and found["fps_p50"]["n"] == 2
+
+
+def test_a_seed_without_a_score_leaves_none_for_all_and_says_why(bench: ModuleType) -> None:
+    share = bench.combine([one_seed(0, 2.0, 0.6), one_seed(1, 3.0, None)])["headroom_share_h8"]
+    assert share["value"] is None and share["why"] == "seed 1: no"
+    assert "perfect_simulator" not in share
+
+
+@pytest.mark.slow
+def test_several_seeds_run_one_after_the_other_and_finished_ones_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import subprocess
+    import sys
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    command = [sys.executable, str(BENCHMARKS / "quickstart.py"), "--smoke", "--seeds", "5"]
+    for attempt in range(2):
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path)], capture_output=True, text=True, check=True
+        )
+        assert ("worldloom quickstart" in done.stderr) == (attempt == 0)
+    content = json.loads((tmp_path / "quickstart.json").read_text())
+    assert set(content["figures"]) == set(KEYS) and content["seeds"] == [5]
+    assert content["figures"]["fps_p50"]["value"] > 0
