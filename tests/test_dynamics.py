@@ -175,7 +175,7 @@ def test_initial_spread_is_one_over_root_of_fan_in():
 @pytest.mark.parametrize(
     ("name", "tokenizer", "dynamics"),
     [
-        ("nano", 0.0, 0.43),
+        ("nano", 0.0, 0.474),
         ("tiny", 2.17, 8.41),
         ("small", 38.1, 99.3),
         ("base", 152.8, 429.0),

@@ -1,8 +1,7 @@
 """Pictures to patches and back, and the tokenizer that is only that.
 
 `PatchTokenizer` rotates the pixels of each patch onto the principal axes of
-the recordings and divides by the spread along each: it is fitted in closed
-form, in seconds, and loses next to nothing. At 32x32 pixels, where minutes
+the recordings: it is fitted in closed form, in seconds, and loses next to nothing. At 32x32 pixels, where minutes
 are all there is, it serves in place of a learned tokenizer.
 """
 
@@ -34,11 +33,20 @@ def to_bytes(pixels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PatchShape:
-    """The size of a `PatchTokenizer`: frame in pixels, patch side, channels kept of each patch."""
+    """The size of a `PatchTokenizer`.
+
+    Args:
+      frame: (height, width) in pixels, whole patches.
+      patch: side of a patch in pixels.
+      channels: principal axes kept of each patch.
+      power: 1 divides each axis by its own spread, 0 divides all by one common spread,
+        so that an error in latents weighs what it weighs in pixels.
+    """
 
     frame: tuple[int, int]
     patch: int = 8
     channels: int = 64
+    power: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -46,7 +54,7 @@ class PatchShape:
 
 
 class PatchTokenizer(nn.Module):
-    """Whitened principal components of pixel patches.
+    """Scaled principal components of pixel patches.
 
     Attributes:
       window: frames of history that `decode` needs for the last one: just itself.
@@ -66,12 +74,11 @@ class PatchTokenizer(nn.Module):
         self.register_buffer("spread", torch.ones(shape.channels))
 
     @torch.no_grad()
-    def fit(self, frames: Tensor, power: float = 1.0, floor: float = 0.01) -> float:
+    def fit(self, frames: Tensor, floor: float = 0.01) -> float:
         """Fits mean, axes and spread.
 
         Args:
           frames: `[n, H, W, 3]` uint8.
-          power: 1 whitens, 0 leaves the pixels' own spread but for one common scale.
           floor: spreads below this share of full range are treated as this much, so
             that axes which carry only rounding are not blown up to the size of the rest.
 
@@ -86,6 +93,7 @@ class PatchTokenizer(nn.Module):
         self.axes.copy_(vectors.flip(1)[:, : self.shape.channels])
         spread = values.sqrt().clamp(min=floor)
         common = values.mean().sqrt().clamp(min=floor)
+        power = self.shape.power
         self.spread.copy_(spread**power * common ** (1 - power))
         rest = (covariance.diagonal().sum() - values.sum()).clamp(min=0) / x.shape[1]
         return float(rest.sqrt())
