@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import results
-from worldloom.configs import Forcing, Size, nano
+from worldloom.configs import Size, nano
 from worldloom.data.record import Limits, record
 from worldloom.data.store import Store
 from worldloom.envs.make import Setup
@@ -89,28 +89,13 @@ def record_missing(plan: Plan, setup: Setup, players: Sequence[Any], progress: P
 
 
 def small_world(frame: tuple[int, int], steps: int) -> Size:
-    """Size nano, with the settings that make a small world listen to its actions (LOG.md).
-
-    A frame has four or five times as many tokens as the quickstart's, so a batch has
-    a quarter of its rows.
-    """
+    """Size nano with fewer rows in a batch, since a frame has four or five times its tokens."""
     base = nano(frame)
-    tokenizer = replace(base.tokenizer, channels=96)
     return replace(
         base,
-        tokenizer=tokenizer,
         tokenizer_batches=replace(base.tokenizer_batches, rows=2048),
-        dynamics=replace(base.dynamics, channels=96, time_every=2),
         schedule=replace(base.schedule, steps=steps),
         batches=replace(base.batches, rows=4, short=8, long=16),
-        forcing=Forcing(
-            bootstrap_rows=0.25,
-            bootstrap_from=0.7,
-            images=0.05,
-            ramp=0.0,
-            committed=True,
-            blank=0.7,
-        ),
     )
 
 
