@@ -147,6 +147,7 @@ def publish(plan: Plan, name: str, recipe: str, report: Report) -> None:
         setting=report.setting,
         notes=report.notes,
         failures=[failure.sentence for failure in report.failures],
+        folder=ROOT / "benchmarks" / "results",
     )
     image = ROOT / "docs" / "images" / f"{name}-contact.png"
     image.parent.mkdir(parents=True, exist_ok=True)
