@@ -152,8 +152,8 @@ def publish(plan: Plan, name: str, recipe: str, report: Report) -> None:
     image = ROOT / "docs" / "images" / f"{name}-contact.png"
     image.parent.mkdir(parents=True, exist_ok=True)
     part = image.with_suffix(".png.part")
-    sheet = Image.open(plan.out / "evaluation" / "contact.png").convert("RGB")
-    sheet.quantize(128).save(part, format="PNG", optimize=True)
+    with Image.open(plan.out / "evaluation" / "contact.png") as sheet:
+        sheet.convert("RGB").quantize(128).save(part, format="PNG", optimize=True)
     shutil.move(part, image)
 
 

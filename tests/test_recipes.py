@@ -76,7 +76,8 @@ def test_a_recipe_ends_with_a_published_report(
     assert blind["n"] == 2 and blind["low"] <= blind["value"] <= blind["high"]
     assert str(tmp_path) not in json.dumps(result)
     image = tmp_path / "docs" / "images" / f"{name}-contact.png"
-    assert Image.open(image).size[0] > 300
+    with Image.open(image) as sheet:
+        assert sheet.size[0] > 300
     assert image.stat().st_size < 300_000
 
     kept = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
