@@ -7,7 +7,7 @@ from worlds import ACTIONS, keys, tiny_dynamics
 from worldloom.actions import Action
 from worldloom.check import check_world
 from worldloom.data.types import Clip
-from worldloom.models.dream import DreamWorld, Sampler, dream_spec
+from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
 from worldloom.seeding import noise
@@ -191,3 +191,11 @@ def test_noise_is_normal_and_independent_across_seed_frame_use_and_place():
 def test_a_rows_noise_does_not_depend_on_its_batch():
     seeds, frames = torch.tensor([7, 8, 9]), torch.tensor([1, 1, 4])
     assert torch.equal(noise(seeds, frames, 0, (5,))[2], noise(seeds[2:], frames[2:], 0, (5,))[0])
+
+
+def test_arranged_weights_are_the_same_weights():
+    model = tiny_dynamics()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    after = arrange(model).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not model.embed.weight.is_contiguous()

@@ -17,7 +17,7 @@ from protocol import matrix_flops, serve
 from worldloom.actions import Action, ActionSpec, Categorical
 from worldloom.configs import Forcing, tiny
 from worldloom.data.types import Clip
-from worldloom.models.dream import DreamState, DreamWorld, Sampler
+from worldloom.models.dream import DreamState, DreamWorld, Sampler, arrange
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator
@@ -97,7 +97,7 @@ class Ours:
         )
         world = DreamWorld(
             Tokenizer(tiny().tokenizer),
-            self.build(window=context + 1),
+            arrange(self.build(window=context + 1)),
             spec,
             Sampler(passes=self.given["passes"]),
         )

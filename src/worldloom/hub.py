@@ -14,7 +14,7 @@ from typing import Any
 
 from worldloom.actions import ActionSpec
 from worldloom.errors import WorldloomError
-from worldloom.models.dream import DreamWorld, Sampler, dream_spec
+from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
@@ -83,7 +83,7 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
     tokenizer, dynamics = load_tokenizer(run), load_dynamics(run)
     info = stage.config["info"]
     spec = dream_spec(run.name, tokenizer.shape.frame, dynamics.action.spec, info["fps"])
-    return DreamWorld(tokenizer, dynamics, spec, sampler)
+    return DreamWorld(tokenizer, arrange(dynamics), spec, sampler)
 
 
 def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> None:

@@ -1,8 +1,9 @@
 """Pictures to patches and back, and the tokenizer that is only that.
 
 `PatchTokenizer` rotates the pixels of each patch onto the principal axes of
-the recordings: it is fitted in closed form, in seconds, and loses next to nothing. At 32x32 pixels, where minutes
-are all there is, it serves in place of a learned tokenizer.
+the recordings: it is fitted in closed form, in seconds, and loses next to
+nothing. At 32x32 pixels, where minutes are all there is, it serves in place of a
+learned tokenizer.
 """
 
 from dataclasses import dataclass
