@@ -122,7 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: WorldloomError) -> int:
-    print(f"error: {error.message}", file=sys.stderr)
+    """One line for the fact, whatever libraries wrote into it, and the hint."""
+    print(f"error: {' '.join(error.message.split())}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
     return error.code

@@ -205,7 +205,7 @@ def cost(name: str) -> Cost:
     parts = [sum(p.numel() for p in module.parameters()) for module in (tokenizer, dynamics)]
     held = sum(b.numel() for b in tokenizer.buffers())
     shape = size.dynamics
-    ring = 2 * shape.time_layers * (shape.window - 1) * shape.slots
+    ring = 2 * sum(shape.ring_slots()) * (shape.window - 1)
     ring *= shape.kv_heads * shape.width // shape.heads
     # Of each weight training keeps: itself, its gradient, two moments and its average.
     return Cost(parts[0], parts[1], shape.tokens, 20 * max(parts), 4 * (sum(parts) + held + ring))

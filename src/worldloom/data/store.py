@@ -72,9 +72,13 @@ class StoreInfo:
         if not self.cameras:
             raise WorldloomError("a store needs a camera", 'for example {"main": (64, 64)}')
         if not self.fps > 0:
-            raise WorldloomError(f"a store needs frames a second above 0, got {self.fps}")
+            raise WorldloomError(
+                f"a store needs frames a second above 0, got {self.fps}", "for example 20"
+            )
         if not 0 <= self.heldout <= 1:
-            raise WorldloomError(f"the held-out share is {self.heldout}, expected 0 to 1")
+            raise WorldloomError(
+                f"the held-out share is {self.heldout}, expected 0 to 1", "for example 0.1"
+            )
         for name in self.cameras:
             _check_name("camera", name)
         object.__setattr__(self, "cameras", {k: tuple(v) for k, v in self.cameras.items()})
@@ -273,7 +277,8 @@ class Store:
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
                 raise WorldloomError(
                     f"{where} has still `{still}` of {picture.dtype} {picture.shape}, "
-                    "expected uint8 [H, W, 3]"
+                    "expected uint8 [H, W, 3]",
+                    "give stills as RGB bytes",
                 )
         dtypes = {c.name: c.dtype for c in self.info.action.components}
         actions = {k: np.asarray(v, dtypes[k]) for k, v in episode.actions.items()}

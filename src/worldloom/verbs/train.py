@@ -51,7 +51,7 @@ def tokenizer(
     opened = Store.open(store)
     chosen = _changed(size_for(opened, size), "tokenizer", steps=steps, batch=batch, rate=rate)
     folder = Path(run or f"runs/{opened.path.name}")
-    weights = None if perceptual is None else Path(perceptual)
+    weights = None if perceptual is None else _perceptual(chosen, perceptual)
     with _told(folder, "tokenizer", seed=seed, minutes=save_minutes, track=track) as options:
         train_tokenizer(opened, folder, chosen, options, perceptual=weights)
 
@@ -133,6 +133,20 @@ def resume(*, resume: str) -> None:
             train_dynamics(store, run, size, options, resume=True)
 
 
+def _perceptual(size: "Size", path: str) -> Path:
+    """The weights of the perceptual term, read once so that a mistake is said before anything."""
+    from worldloom.models.patches import PatchShape
+    from worldloom.train.perceptual import Perceptual
+
+    if isinstance(size.tokenizer, PatchShape):
+        raise WorldloomError(
+            f"size {size.name} has no learned tokenizer, so a perceptual loss has no use there",
+            "leave out --perceptual, or choose another --size",
+        )
+    Perceptual.load(Path(path))
+    return Path(path)
+
+
 def _tokenizer_size(run: Path, store: str) -> str:
     """The size that the run's tokenizer was trained at."""
     from worldloom.train.stage import Stage
@@ -167,9 +181,12 @@ def _changed(
 @contextmanager
 def _told(run: Path, stage: str, *, seed: int, minutes: float, track: str) -> Iterator["Options"]:
     """Options that print a line every few seconds, and what Ctrl-C keeps."""
+    from worldloom.errors import need
     from worldloom.progress import Progress
     from worldloom.train.setup import Options
 
+    if track != "none":
+        need(track, track)  # before the run folder is made
     progress = Progress({stage: 0.0})
     progress.begin(stage, f"into {run}")
 

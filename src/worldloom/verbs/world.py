@@ -32,15 +32,20 @@ def play(
     from worldloom.starts import contexts, run_store
 
     if Path(world).is_dir():
+        from worldloom.evaluate.windows import check_fit
         from worldloom.hub import load_world
 
-        entered = load_world(world)
-        make_start = from_clips(contexts(run_store(world, store)))
+        entered, recorded = load_world(world), run_store(world, store)
+        check_fit(entered, recorded)
+        make_start = from_clips(contexts(recorded))
     else:
         from worldloom.envs.gym import GymWorld
 
         if store is not None:
-            raise WorldloomError(f"`{world}` is an environment and starts from seeds, not a store")
+            raise WorldloomError(
+                f"`{world}` is an environment and starts from seeds, not a store",
+                "leave out --store, or give the folder of a run",
+            )
         entered, make_start = GymWorld(world, size=size), from_seed
     serve(entered, make_start, host=host, port=port, open_browser=open, fps=fps, title=world)
 
