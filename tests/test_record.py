@@ -119,15 +119,15 @@ class Broken(gymnasium.Env):
 
 @pytest.fixture
 def broken() -> Any:
-    gymnasium.register("Broken-v0", entry_point=Broken)
-    yield "Broken-v0"
-    del gymnasium.registry["Broken-v0"]
+    gymnasium.register("NanReward-v0", entry_point=Broken)
+    yield "NanReward-v0"
+    del gymnasium.registry["NanReward-v0"]
 
 
 def test_a_reward_that_is_not_a_number_is_one_sentence(broken: str) -> None:
     env = PixelEnv(broken)
     policy = choose("random")[0](env)
-    with pytest.raises(WorldloomError, match="`Broken-v0` gave reward nan at frame 3 of episode 7"):
+    with pytest.raises(WorldloomError, match="`NanReward-v0` gave reward nan at frame 3 of episode 7"):
         play_episode(env, policy, Take(7, 1, 2), name="random")
 
 
