@@ -11,6 +11,7 @@ from test_docs import load
 from worldloom import cli, quickstart
 from worldloom.errors import WorldloomError
 from worldloom.quickstart import KEYS, SMOKE, Ledger, peak_memory_gb
+from worldloom.starts import spare_a_core
 
 
 @pytest.mark.slow
@@ -89,6 +90,23 @@ def test_a_port_in_use_is_said_before_minutes_of_training(
     assert f"cannot be served on port {port}: address already in use" in said
     assert "--no-serve" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_core_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        for cores, threads, kept in ((2, 2, 1), (4, 4, 3), (8, 2, 2), (1, 1, 1)):
+            monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: range(n), raising=False)
+            torch.set_num_threads(threads)
+            spare_a_core()
+            spare_a_core()  # once is enough
+            assert torch.get_num_threads() == kept
+    finally:
+        torch.set_num_threads(before)
 
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

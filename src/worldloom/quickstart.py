@@ -33,7 +33,7 @@ from worldloom.hub import load_world
 from worldloom.play.measure import measure
 from worldloom.play.session import from_clips
 from worldloom.progress import Progress, clock_text
-from worldloom.starts import contexts
+from worldloom.starts import contexts, spare_a_core
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
@@ -259,6 +259,7 @@ def _evaluate(run: Path, scale: Scale, seed: int, tell: Tell) -> None:
 def _page(run: Path, scale: Scale, seed: int, tell: Tell) -> None:
     tell(0.0, f"playing for {scale.seconds:g} s")
     starts = from_clips(contexts(Store.open(run / "store")))
+    spare_a_core()  # as `worldloom play` does
     felt = measure(load_world(run), starts, seconds=scale.seconds, seed=seed)
     replace_file(run / "page.json", json.dumps(felt, indent=1).encode() + b"\n")
 

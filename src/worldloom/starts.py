@@ -1,5 +1,6 @@
 """From a word of the command line to a world, and to where it can start."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,3 +61,15 @@ def run_store(run: str, store: str | None) -> "Store":
             "name a store of the same kind with --store",
         )
     return Store.open(recorded)
+
+
+def spare_a_core() -> None:
+    """Leaves one core to the page that shows a dream, and to the browser.
+
+    torch's threads wait for each other at every product: where as many run as there are
+    cores and one of them is wanted elsewhere, a step of 20 ms takes seconds.
+    """
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, (cores or 1) - 1)))

@@ -29,7 +29,7 @@ def play(
     """
     from worldloom.play.server import serve
     from worldloom.play.session import from_clips, from_seed
-    from worldloom.starts import contexts, run_store
+    from worldloom.starts import contexts, run_store, spare_a_core
 
     if Path(world).is_dir():
         from worldloom.evaluate.windows import check_fit
@@ -38,6 +38,7 @@ def play(
         entered, recorded = load_world(world), run_store(world, store)
         check_fit(entered, recorded)
         make_start = from_clips(contexts(recorded))
+        spare_a_core()
     else:
         from worldloom.envs.gym import GymWorld
 
