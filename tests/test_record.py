@@ -127,7 +127,9 @@ def broken() -> Any:
 def test_a_reward_that_is_not_a_number_is_one_sentence(broken: str) -> None:
     env = PixelEnv(broken)
     policy = choose("random")[0](env)
-    with pytest.raises(WorldloomError, match="`NanReward-v0` gave reward nan at frame 3 of episode 7"):
+    with pytest.raises(
+        WorldloomError, match="`NanReward-v0` gave reward nan at frame 3 of episode 7"
+    ):
         play_episode(env, policy, Take(7, 1, 2), name="random")
 
 
