@@ -22,7 +22,7 @@ from worldloom.progress import Progress
 # of the tokenizer is one cell; at the usual 64x64 a cell is 7 and no patch fits.
 GAME = Setup(CRAFTER, size=(72, 72))
 USUAL = steps.Plan(
-    out=Path("runs/crafter"), episodes=180, frames=120, steps=1500, judged=48, seed=0, publish=False
+    out=Path("runs/crafter"), episodes=180, frames=120, steps=6000, judged=48, seed=0, publish=False
 )
 
 

@@ -21,7 +21,7 @@ from worldloom.progress import Progress
 # keys. Four emulator frames to each of ours: 15 a second.
 GAME = Setup("ALE/Pong-v5", size=(64, 64), kwargs={"repeat_action_probability": 0.0})
 USUAL = steps.Plan(
-    out=Path("runs/pong"), episodes=200, frames=240, steps=1500, judged=48, seed=0, publish=False
+    out=Path("runs/pong"), episodes=200, frames=240, steps=6000, judged=48, seed=0, publish=False
 )
 STAY, UP, DOWN = 0, 2, 3
 FIELD = slice(11, 58), slice(9, 55)
