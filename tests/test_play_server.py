@@ -284,6 +284,7 @@ def test_stats_name_every_stage():
         assert stats["ticks"] >= 15 and -1 <= shown - stats["ticks"] <= 2
         page.socket.close()
         until(lambda: not served.room.here)
+        until(lambda: "nobody played" not in served.room.report())  # noted as the session ends
         report = served.room.report()
         assert "40x40, on cpu with" in report and "input to frame" in report
 

@@ -106,7 +106,7 @@ def test_every_code_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_make_demo_is_the_command_that_the_test_runs_for_it() -> None:
     shown = subprocess.run(
-        ["make", "-n", "demo", "ARGS=--no-serve"],
+        ["make", "--no-print-directory", "-n", "demo", "ARGS=--no-serve"],
         cwd=ROOT,
         capture_output=True,
         text=True,

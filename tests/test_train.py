@@ -184,6 +184,8 @@ _SCRIPT = textwrap.dedent(
     """
     import sys
     from pathlib import Path
+    import torch
+    torch.set_num_threads(1)  # as conftest does: bits may depend on the number of threads
     sys.path.insert(0, {tests!r})
     from test_train import make_store, small_size
     from worldloom.data.store import Store
