@@ -180,6 +180,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
+@pytest.mark.parametrize("lost", ["mean_square", "optimizer0/", "optimizer1/"])
+def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, lost):
+    store, size = make_store(tmp_path / "store"), small_size(steps=4)
+    train_tokenizer(store, tmp_path / "run", size, Options())
+    train_dynamics(store, tmp_path / "run", size, Options(until=2))
+    path = tmp_path / "run/dynamics/checkpoint.safetensors"
+    tensors, facts = read_tensors(path)
+    kept = {name: value for name, value in tensors.items() if not name.startswith(lost)}
+    write_tensors(path, kept, facts)
+    with pytest.raises(WorldloomError, match=f"no {lost.rstrip('/')}"):
+        train_dynamics(store, tmp_path / "run", size, Options(), resume=True)
+
+
+def test_rows_that_do_not_divide_among_ranks_are_refused():
+    assert Ranks(1, 2).rows(8) == slice(4, 8)
+    with pytest.raises(WorldloomError, match="9 rows cannot be divided among 2"):
+        Ranks(0, 2).rows(9)
+
+
 _SCRIPT = textwrap.dedent(
     """
     import sys

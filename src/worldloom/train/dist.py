@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from worldloom.errors import WorldloomError
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -30,7 +32,10 @@ class Ranks:
     def rows(self, batch: int) -> slice:
         """This rank's rows of a global batch that divides evenly."""
         if batch % self.world_size:
-            raise ValueError(f"batch {batch} does not divide among {self.world_size} ranks")
+            raise WorldloomError(
+                f"a batch of {batch} rows cannot be divided among {self.world_size} processes",
+                "start a number of processes that divides the rows of short and long batches",
+            )
         share = batch // self.world_size
         return slice(self.rank * share, (self.rank + 1) * share)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from worldloom.errors import WorldloomError
 from worldloom.train.checkpoint import (
     flatten_optimizer,
     load_strictly,
@@ -80,8 +81,19 @@ class Learner:
         write_tensors(path, tensors, {"step": self.step})
 
     def load(self, path: Path) -> None:
-        """Takes up exactly where `save` left off."""
+        """Takes up exactly where `save` left off.
+
+        Raises:
+          WorldloomError: a part is missing, or does not fit this model and schedule.
+        """
         tensors, facts = read_tensors(path)
+        begun = facts.get("step", 0) > 0
+        for name in ["mean_square", *(f"optimizer{i}/" for i in range(len(self.optimizers)))]:
+            if "step" not in facts or (begun and not any(k.startswith(name) for k in tensors)):
+                raise WorldloomError(
+                    f"`{path}` does not hold all that training needs: no {name.rstrip('/')}",
+                    "restore the file, or train again in another run folder",
+                )
         for name, module in (("model", self.model), ("average", self.average)):
             head = f"{name}/"
             part = {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}

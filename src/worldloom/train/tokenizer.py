@@ -114,7 +114,10 @@ def _fit_patches(stage: Stage, cache: ClipCache, options: Options) -> bool:
     sampler = ClipSampler(cache, 1, rows, seed=stream(stage.config["seed"], "tokenizer data"))
     frames = sampler.batch(0).frames["main"][:, 0]
     error = tokenizer.fit(frames)
-    stage.log({"step": 1, "rms_error_left_out": error, "frames": rows})
+    row = {"step": 1, "rms_error_left_out": error, "frames": rows}
+    stage.log(row)
+    if options.track:
+        tracker(options.track, stage.path, stage.config)(1, row)
     stage.picture("reconstruction", reconstruction(tokenizer, frames[None, :12]))
     stage.finish(tokenizer)
     if options.report:
