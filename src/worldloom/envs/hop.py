@@ -169,21 +169,21 @@ def _meet(now: Moment, level: Level, old_bottom: int) -> int:
 
 def draw(now: Moment, size: int) -> np.ndarray:
     """The picture of a moment `[size, size, 3]` uint8, a fresh array."""
-    level, shift = make_level(now.level), 8 if size == 64 else 9
-    art = hop_draw.sprites(size)
+    level, art = make_level(now.level), hop_draw.sprites(size)
+    pixel = PX * 64 // size
+    unit = pixel // hop_draw.FINE
     frame = hop_draw.plate(now.level, size).copy()
     if now.enemy_alive:
         y = (level.enemy_row + 1) * TILE - ENEMY_H
-        hop_draw.blit(
-            frame, art["enemy"][now.enemy_direction < 0], now.enemy_x >> shift, y >> shift
-        )
+        enemy = ("enemy", int(now.enemy_direction < 0))
+        hop_draw.blit(frame, size, enemy, now.enemy_x // unit, y // unit)
     margin = (TILE - COIN_SIDE) // 2
     for i, (row, column) in enumerate(level.coins):
         if now.coins >> i & 1:
             x, y = column * TILE + margin, row * TILE + margin
-            hop_draw.blit(frame, art["coin"][0], x >> shift, y >> shift)
-    step = (now.x // (4 * PX)) % 2 + 2 * (now.facing < 0)
-    hop_draw.blit(frame, art["player"][step], now.x >> shift, now.y >> shift)
+            hop_draw.stamp(frame, art["coin"][0], x // pixel, y // pixel)
+    player = ("player", (now.x // (4 * PX)) % 2 + 2 * (now.facing < 0))
+    hop_draw.blit(frame, size, player, now.x // unit, now.y // unit)
     return frame
 
 

@@ -5,10 +5,20 @@ colour of a thing, and how far off that line? The answer, 0 to 1, forgives blur
 and noise. A thing is where its own shape collects the most of it.
 """
 
+from itertools import product
+
 import numpy as np
 
 from worldloom.envs import hop_draw
 from worldloom.envs.hop_level import COINS
+
+MIXED = tuple((a + b) // 2 for a, b in zip(hop_draw.PLAYER, hop_draw.SKIN, strict=True))
+OWN = {
+    "player": (hop_draw.PLAYER, hop_draw.SKIN, MIXED),
+    "enemy": (hop_draw.ENEMY,),
+    "coin": (hop_draw.COIN,),
+}
+"""The colours a thing is known by; a player between two pixels shows a mixture of its two."""
 
 # A thing is there where its shape holds at least this share of its colour.
 PLAYER_SHARE, ENEMY_SHARE, COIN_SHARE = 0.45, 0.4, 0.45
@@ -38,18 +48,14 @@ def read(
     size = frames.shape[1]
     scale = 64 / size
     likeness = {
-        name: unmix(frames, background, np.array(colour, np.float32))
-        for name, colour in {
-            "player": hop_draw.PLAYER,
-            "enemy": hop_draw.ENEMY,
-            "coin": hop_draw.COIN,
-        }.items()
+        name: np.max([unmix(frames, background, np.array(c)) for c in colours], axis=0)
+        for name, colours in OWN.items()
     }
     found: dict[str, np.ndarray] = {}
     # A coin in front of the enemy hides it: half of what it covers is granted.
     likeness["enemy"] = np.maximum(likeness["enemy"], 0.5 * likeness["coin"])
     for name, share in (("player", PLAYER_SHARE), ("enemy", ENEMY_SHARE)):
-        x, y, score = _search(likeness[name], _shapes(name, size))
+        x, y, score = _search(likeness[name], name)
         found[f"{name}_x"] = np.where(score >= share, x * scale, np.nan).astype(np.float32)
         found[f"{name}_y"] = np.where(score >= share, y * scale, np.nan).astype(np.float32)
     if coins is None:
@@ -69,41 +75,61 @@ def unmix(frames: np.ndarray, background: np.ndarray, colour: np.ndarray) -> np.
     return share.clip(0, 1) * (1 - distance / TOLERANCE).clip(0, 1)
 
 
-def _shapes(name: str, size: int) -> np.ndarray:
-    """Where each variant of a sprite shows its own colour, `[V, h, w]` bool, no two the same."""
-    own = {"player": hop_draw.PLAYER, "enemy": hop_draw.ENEMY, "coin": hop_draw.COIN}[name]
-    masks = [(colours == own).all(-1) for colours, _ in hop_draw.sprites(size)[name]]
-    return np.unique(masks, axis=0)
+def _shapes(name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much of its own colour a sprite shows where, in each of its variants.
 
-
-def _match(likeness: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """Share of the best variant that is filled, for its corner at each place.
-
-    Args:
-      likeness: `[T, H, W]`.
-      shapes: `[V, h, w]` bool.
+    Coins stand on whole pixels; what moves is also looked for halfway between them.
 
     Returns:
-      `[T, H-h+1, W-w+1]` in [0, 1].
+      shapes `[V, h, w]` in [0, 1], and from their corners to the sprite's centre `[V, 2]`, x and y.
     """
-    rows = likeness.shape[1] - shapes.shape[1] + 1
-    columns = likeness.shape[2] - shapes.shape[2] + 1
-    best = np.zeros((len(likeness), rows, columns), np.float32)
-    for shape in shapes:
-        total = np.zeros_like(best)
-        for y, x in np.argwhere(shape):
-            total += likeness[:, y : y + rows, x : x + columns]
-        np.maximum(best, total / shape.sum(), out=best)
-    return best
+    masks = [
+        np.any([(colours == own).all(-1) for own in OWN[name]], axis=0)
+        for colours, _ in hop_draw.sprites(size)[name]
+    ]
+    masks = np.unique(masks, axis=0).astype(np.float32)[..., None]
+    height, width = masks.shape[1:3]
+    halves = (0.0,) if name == "coin" else (0.0, 0.5)
+    edge = int(name != "coin")
+    shapes, centres = [], []
+    for mask, right, down in product(masks, halves, halves):
+        shape = np.zeros((height + edge, width + edge), np.float32)
+        part = hop_draw.between(mask, right, down)[..., 0]
+        shape[: part.shape[0], : part.shape[1]] = part
+        shapes.append(shape)
+        centres.append((width / 2 + right, height / 2 + down))
+    return np.stack(shapes), np.array(centres)
 
 
-def _search(likeness: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _match(likeness: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How well each shape fits with its corner at each place: a matched filter.
+
+    Args:
+      likeness: `[T, H, W]`; beyond its edge there is nothing.
+      shapes: `[V, h, w]`.
+
+    Returns:
+      Signal, by which fits are compared, and the share of the shape that is filled,
+      both `[T, V, H, W]`.
+    """
+    _, height, width = shapes.shape
+    padded = np.pad(likeness, ((0, 0), (0, height - 1), (0, width - 1)))
+    total = np.zeros((len(likeness), len(shapes), *likeness.shape[1:]), np.float32)
+    for y, x in np.ndindex(height, width):
+        part = padded[:, None, y : y + likeness.shape[1], x : x + likeness.shape[2]]
+        total += part * shapes[:, y, x, None, None]
+    energy = np.square(shapes).sum((1, 2))[:, None, None]
+    return total / np.sqrt(energy), total / energy
+
+
+def _search(likeness: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best place of a thing in each picture: centre x, centre y, share, `[T]` each."""
-    match = _match(likeness, shapes)
-    flat = match.reshape(len(match), -1)
-    best = flat.argmax(1)
-    y, x = np.divmod(best, match.shape[2])
-    return x + shapes.shape[2] / 2, y + shapes.shape[1] / 2, flat[np.arange(len(flat)), best]
+    shapes, centres = _shapes(name, likeness.shape[1])
+    signal, share = _match(likeness, shapes)
+    best = signal.reshape(len(signal), -1).argmax(1)
+    variant, y, x = np.unravel_index(best, signal.shape[1:])
+    right, down = centres[variant].T
+    return x + right, y + down, share[np.arange(len(share)), variant, y, x]
 
 
 def _look_up_coins(
@@ -111,24 +137,24 @@ def _look_up_coins(
 ) -> dict[str, np.ndarray]:
     """Which of the coins with known places are there."""
     coin_x, coin_y = (np.asarray(c, np.float32) for c in coins)
-    shapes = _shapes("coin", size)
-    match = _match(likeness, shapes)
+    shapes, centres = _shapes("coin", size)
+    share = _match(likeness, shapes)[1].max(1)
     there = np.zeros((len(likeness), len(coin_x)), bool)
     for i in np.flatnonzero(coin_x >= 0):
-        x = int(coin_x[i] * size / 64 - shapes.shape[2] / 2)
-        y = int(coin_y[i] * size / 64 - shapes.shape[1] / 2)
-        there[:, i] = match[:, y, x] >= COIN_SHARE
+        x = int(coin_x[i] * size / 64 - centres[0, 0])
+        y = int(coin_y[i] * size / 64 - centres[0, 1])
+        there[:, i] = share[:, y, x] >= COIN_SHARE
     tile = lambda places: np.tile(places, (len(likeness), 1))  # noqa: E731
     return {"coins": there, "coin_x": tile(coin_x), "coin_y": tile(coin_y)}
 
 
 def _search_coins(likeness: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """The most certain coins of each picture, each place taken once."""
-    left, shapes, scale = likeness.copy(), _shapes("coin", size), 64 / size
-    _, height, width = shapes.shape
+    left, scale = likeness.copy(), 64 / size
+    height, width = _shapes("coin", size)[0].shape[1:]
     found = {"coins": [], "coin_x": [], "coin_y": []}
     for _ in range(COINS):
-        x, y, score = _search(left, shapes)
+        x, y, score = _search(left, "coin")
         there = score >= COIN_SHARE
         for name, value in {"coin_x": x, "coin_y": y}.items():
             found[name].append(np.where(there, value * scale, np.nan))
