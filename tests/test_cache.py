@@ -7,6 +7,7 @@ from worlds import keys, tiny_dynamics
 from worldloom.models.cache import Ring
 
 WINDOW = 5
+PATHS = {"copy": 2, "columns": 2, "skip": True}  # round the layers, from frame to frame
 
 
 def commit_all(model, latents, signal, size, action):
@@ -16,23 +17,23 @@ def commit_all(model, latents, signal, size, action):
     head = (shape.kv_heads, shape.width // shape.heads)
     ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, latents.device)
     outputs = []
-    before = torch.zeros_like(latents[:, 0])
+    before = latents.new_zeros(rows, shape.tokens, shape.copy * shape.channels)
     for t in range(length):
         token = model.action(action[:, t])
         past = ring.past()
         out, fresh = model.step(latents[:, t], signal[:, t], size[:, t], token, past, before)
         ring.commit(fresh)
-        before = latents[:, t]
+        before = torch.cat([latents[:, t], before], -1)[..., : before.shape[-1]]
         outputs.append(out)
     return torch.stack(outputs, 1), ring
 
 
 @pytest.mark.parametrize(
-    ("layers", "time_every", "copy"), [(4, 2, False), (8, 4, False), (4, 2, True), (3, 2, False)]
+    ("layers", "time_every", "paths"), [(4, 2, {}), (8, 4, {}), (4, 2, PATHS), (3, 2, {})]
 )
 @torch.no_grad()
-def test_ring_equals_full_history_for_three_windows(layers, time_every, copy):
-    model = tiny_dynamics(layers=layers, time_every=time_every, copy=copy, window=WINDOW)
+def test_ring_equals_full_history_for_three_windows(layers, time_every, paths):
+    model = tiny_dynamics(layers=layers, time_every=time_every, window=WINDOW, **paths)
     length = 3 * WINDOW + 2
     latents = torch.randn(2, length, model.shape.tokens, model.shape.channels)
     signal = torch.full((2, length), model.shape.grid - 1)
@@ -44,6 +45,35 @@ def test_ring_equals_full_history_for_three_windows(layers, time_every, copy):
     assert ring.count.tolist() == [length, length]
 
 
+@pytest.mark.parametrize("paths", [{}, PATHS])
+@torch.no_grad()
+def test_training_on_the_committed_past_sees_what_generation_sees(paths):
+    """The last frames, denoised all at once, and one by one with the past in a ring."""
+    model = tiny_dynamics(layers=4, time_every=2, window=WINDOW, **paths)
+    shape, length, first = model.shape, 2 * WINDOW + 1, 3
+    committed = torch.randn(2, length - 1, shape.tokens, shape.channels)
+    noisy = torch.randn(2, length - first, shape.tokens, shape.channels)
+    signal = torch.randint(0, shape.grid, (2, length - first))
+    size = torch.randint(0, shape.grid.bit_length(), (2, length - first))
+    action = keys(2, length)
+    at_once = model(noisy, signal, size, action, None, committed)
+    last = torch.full((2, 1), shape.grid - 1)
+    finest = torch.full((2, 1), shape.grid.bit_length() - 1)
+    for frame in range(first, length):
+        past = committed[:, :frame]
+        _, ring = commit_all(
+            model, past, last.expand(-1, frame), finest.expand(-1, frame), action[:, :frame]
+        )
+        before = torch.cat(
+            [past[:, -age] for age in range(1, shape.copy + 1)] or [past[:, 0, :, :0]], -1
+        )
+        token, place = model.action(action[:, frame]), frame - first
+        one, _ = model.step(
+            noisy[:, place], signal[:, place], size[:, place], token, ring.past(), before
+        )
+        assert torch.allclose(at_once[:, place], one, atol=1e-5)
+
+
 @torch.no_grad()
 def test_a_reading_pass_leaves_the_ring_alone():
     model = tiny_dynamics(window=WINDOW)
@@ -52,7 +82,8 @@ def test_a_reading_pass_leaves_the_ring_alone():
     _, ring = commit_all(model, latents, level, torch.full((2, 7), 3), keys(2, 7))
     before = ring.copy()
     token = model.action(keys(2))
-    model.step(torch.randn(latents[:, 0].shape), level[:, 0], level[:, 0] * 0, token, ring.past())
+    now, none = torch.randn(latents[:, 0].shape), latents.new_zeros(2, model.shape.tokens, 0)
+    model.step(now, level[:, 0], level[:, 0] * 0, token, ring.past(), none)
     for old, new in zip((*before.k, *before.v), (*ring.k, *ring.v), strict=True):
         places = slice(0, model.shape.window - 1)  # the last place of v is scratch
         assert torch.equal(old[:, :, :, places], new[:, :, :, places])
@@ -70,7 +101,8 @@ def test_rows_of_different_age_share_a_ring():
     now = torch.stack([latents[0, 3], latents[1, 9]])
     known = torch.stack([action.values["keys"][0, 3], action.values["keys"][1, 9]])
     token = model.action(type(action)({"keys": known}, torch.ones(2, dtype=torch.bool)))
-    out, _ = model.step(now, signal[:, 0], size[:, 0], token, ring.past())
+    none = now.new_zeros(*now.shape[:2], 0)
+    out, _ = model.step(now, signal[:, 0], size[:, 0], token, ring.past(), none)
     assert torch.allclose(out[0], together[0, 3], atol=1e-4)
     assert torch.allclose(out[1], together[1, 9], atol=1e-4)
 

@@ -13,7 +13,7 @@ from worldloom.models.tokenizer import Tokenizer, TokenizerShape
 from worldloom.seeding import noise
 
 
-def make_world(kind="patches", copy=False, **sampler):
+def make_world(kind="patches", paths=None, **sampler):
     torch.manual_seed(0)
     if kind == "patches":
         tokenizer = PatchTokenizer(PatchShape((16, 16), 8, 6))
@@ -24,7 +24,7 @@ def make_world(kind="patches", copy=False, **sampler):
         tokenizer.calibrate((torch.rand(2, 9, 16, 16, 3) * 255).to(torch.uint8))
     return DreamWorld(
         tokenizer,
-        tiny_dynamics(copy=copy),
+        tiny_dynamics(**(paths or {})),
         dream_spec("test", (16, 16), ACTIONS, 20.0),
         Sampler(**sampler),
     )
@@ -42,11 +42,11 @@ def test_a_dream_keeps_the_contract(kind):
     assert "a step is a pure function" in tested and "states stack" in tested
 
 
-@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("paths", [{}, {"copy": 2, "columns": 2, "skip": True}])
 @torch.no_grad()
-def test_cached_generation_equals_recomputing_the_whole_history(copy):
+def test_cached_generation_equals_recomputing_the_whole_history(paths):
     """The plain version: all frames so far through the full transformer, for every pass."""
-    world = make_world(copy=copy, snap=False)
+    world = make_world(paths=paths, snap=False)
     model, shape = world.dynamics, world.dynamics.shape
     length = 3 * shape.window
     clip, actions, seeds = make_clip(length=4), keys(2, length, seed=3), torch.tensor([5, 9])

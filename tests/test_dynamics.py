@@ -6,6 +6,7 @@ from worlds import ACTIONS, keys, tiny_dynamics, tiny_shape
 
 from worldloom.actions import Action, ActionSpec, Binary, Categorical, Continuous
 from worldloom.configs import SIZES
+from worldloom.errors import WorldloomError
 from worldloom.models.actions import ActionEncoder
 from worldloom.models.blocks import LOGIT_CAP, Attention, attend, rotary_angles, rotate, time_mask
 from worldloom.models.dynamics import Dynamics
@@ -20,11 +21,11 @@ def inputs(model, batch=3, length=7, seed=0):
     return noisy, signal, size, keys(batch, length)
 
 
-@pytest.mark.parametrize(("committed", "copy"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("committed", "copy"), [(False, 0), (True, 0), (True, 1), (True, 2)])
 def test_nothing_before_a_changed_frame_or_action_changes(committed, copy):
-    model = tiny_dynamics(copy=copy)
+    model = tiny_dynamics(copy=copy, columns=copy, skip=copy == 2)
     noisy, signal, size, action = inputs(model)
-    past = torch.randn(noisy.shape) if committed else None
+    past = torch.randn(noisy[:, 1:].shape) if committed else None
     base = model(noisy, signal, size, action, None, past)
     for at in (2, 5):
         other = noisy.clone()
@@ -52,7 +53,7 @@ def test_a_frame_reads_exactly_its_window():
 def test_committed_frames_replace_the_noisy_past_but_not_the_frame_itself():
     model = tiny_dynamics()
     noisy, signal, size, action = inputs(model)
-    past = torch.randn(noisy.shape)
+    past = torch.randn(noisy[:, 1:].shape)
     base = model(noisy, signal, size, action, None, past)
     other = noisy.clone()
     other[:, 2] += 1
@@ -109,9 +110,9 @@ def test_several_actions_a_frame_each_count():
     assert not torch.allclose(encoder(Action(values, yes)), encoder(Action(swapped, yes)))
 
 
-@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("copy", [0, 1, 2])
 def test_image_rows_see_only_their_own_frame_and_no_action(copy):
-    model = tiny_dynamics(copy=copy)
+    model = tiny_dynamics(copy=copy, columns=copy, skip=copy == 2)
     noisy, signal, size, action = inputs(model)
     alone = torch.tensor([False, True, False])
     base = model(noisy, signal, size, action, alone)
@@ -196,3 +197,27 @@ def test_sizes_have_the_parameters_that_are_printed(name, tokenizer, dynamics):
         assert counts[1] / 1e6 == pytest.approx(tokenizer, rel=0.01)
     assert size.dynamics.tokens == size.tokenizer.tokens
     assert size.dynamics.channels == size.tokenizer.channels
+
+
+def test_near_is_a_convolution_over_the_patches():
+    """The plain version: torch's own 3x3 convolution with the same weights."""
+    near = tiny_dynamics(tokens=6, columns=3, copy=2).near
+    before = torch.randn(2, 5, 6, 2 * 6)
+    grid = near.few(before).view(10, 2, 3, -1).permute(0, 3, 1, 2)
+    weight = near.mix.weight.view(32, 3, 3, 16).permute(0, 3, 1, 2)
+    plain = torch.nn.functional.conv2d(grid, weight, padding=1)
+    assert torch.allclose(near(before), plain.permute(0, 2, 3, 1).reshape(2, 5, 6, 32), atol=1e-5)
+
+
+def test_a_new_model_with_a_skip_repeats_the_last_frame():
+    torch.manual_seed(0)
+    model = Dynamics(tiny_shape(copy=2, skip=True), ACTIONS)
+    noisy, signal, size, action = inputs(model)
+    committed = torch.randn(noisy[:, 1:].shape)
+    assert torch.allclose(model(noisy, signal, size, action, None, committed)[:, 1:], committed)
+
+
+@pytest.mark.parametrize("wrong", [{"columns": 2}, {"skip": True}, {"columns": 3, "copy": 1}])
+def test_paths_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(WorldloomError):
+        tiny_shape(**wrong)

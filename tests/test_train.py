@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -358,14 +357,3 @@ def test_batches_alternate_and_end_long():
     assert batches.at(0, 1000) == (16, 8)
     assert batches.at(7, 1000) == (4, 32)
     assert batches.at(899, 1000)[1] == 8 and batches.at(900, 1000)[1] == 32
-
-
-def test_shortcut_rows_spread_over_the_ranks(tmp_path):
-    from worldloom.train.dynamics import draw
-
-    draws = draw(tiny_shape(), (16, 4), Forcing(), 0.25, torch.Generator().manual_seed(0))
-    assert draws.shortcut.sum() == 4
-    assert draws.shortcut[:8].sum() == 2
-    rest = ~draws.shortcut
-    assert bool((draws.size[rest] == 3).all())
-    assert replace(Forcing(), bootstrap_rows=1.0).bootstrap_rows == 1.0

@@ -58,7 +58,12 @@ class Forcing:
         of their noisy selves; each frame is computed twice. False is the paper's.
       blank: share of frames outside the shortcut rows that start from pure noise, above
         the share that the uniform draw gives them.
+      shown: frames at the beginning of a clip that are seen and not predicted: a first frame
+        that follows from nothing costs more than all the others. 0 is the paper's.
       self_fed: share of rows, with `committed`, whose past is the model's own prediction.
+      fed_from: share of the steps after which there are such rows.
+      fed_depth: at most so many predictions, each from the one before, stand between such
+        a past and the recording.
     """
 
     bootstrap_rows: float = 1.0
@@ -68,7 +73,10 @@ class Forcing:
     ramp: float = 0.9
     committed: bool = False
     blank: float = 0.0
+    shown: int = 0
     self_fed: float = 0.0
+    fed_from: float = 0.0
+    fed_depth: int = 1
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,9 @@ def nano(frame: Frame = (32, 32)) -> Size:
             grid=8,
             window=16,
             time_every=2,
-            copy=True,
+            copy=2,
+            columns=frame[1] // tokenizer.patch,
+            skip=True,
         ),
         tokenizer_schedule=Schedule(steps=1),
         tokenizer_batches=Batches(rows=8192, short=1, long=1),
@@ -114,10 +124,14 @@ def nano(frame: Frame = (32, 32)) -> Size:
         forcing=Forcing(
             bootstrap_rows=0.25,
             bootstrap_from=0.8,
-            images=0.05,
+            images=0.0,
             ramp=0.0,
             committed=True,
             blank=0.7,
+            shown=2,
+            self_fed=0.4,
+            fed_from=0.4,
+            fed_depth=3,
         ),
     )
 

@@ -30,7 +30,8 @@ class DreamState:
     Args:
       ring: the committed past; `ring.count` is the number of the next frame.
       latents: `[B, W, N, D]` the last W frames that were shown, newest last.
-      before: `[B, N, D]` the last frame as it was committed, zeros before the first.
+      before: `[B, N, copy * D]` the last frames as they were committed, newest first, zeros
+        before the first.
       seeds: `[B]` int64.
     """
 
@@ -126,7 +127,7 @@ class DreamWorld:
         head = (shape.kv_heads, shape.width // shape.heads)
         ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, self.device)
         history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
-        before = torch.zeros_like(latents[:, 0])
+        before = latents.new_zeros(rows, shape.tokens, shape.copy * shape.channels)
         state = DreamState(ring, history, before, seeds.to(self.device).clone())
         actions = clip.actions or self._unknown((rows, length))
         actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
@@ -161,7 +162,7 @@ class DreamWorld:
         mixed = (1 - tau) * eps + tau * latents
         _, fresh = self.dynamics.step(mixed, signal, size, token, past, state.before)
         state.ring.commit(fresh)
-        state.before = mixed
+        state.before = torch.cat([mixed, state.before], -1)[..., : state.before.shape[-1]]
         state.latents = torch.cat([state.latents[:, 1:], latents[:, None]], 1)
 
     @torch.inference_mode()

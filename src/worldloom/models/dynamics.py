@@ -9,9 +9,11 @@ generation loop in `worldloom.models.dream`.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldloom.actions import Action, ActionSpec
+from worldloom.errors import WorldloomError
 from worldloom.models.actions import ActionEncoder
 from worldloom.models.blocks import (
     Layer,
@@ -20,7 +22,6 @@ from worldloom.models.blocks import (
     TimeCache,
     initialise,
     rotary_angles,
-    time_mask,
 )
 
 
@@ -38,9 +39,14 @@ class DynamicsShape:
       registers: learned tokens that carry nothing in particular.
       grid: finest sampling grid, a power of two (K_max).
       window: frames that a time layer sees, itself included (C).
-      copy: show each token the one before it in time, beside its own noisy self. The
-        paper has no such path; at small widths, attention alone is a narrow way to
+      copy: show each token so many before it in time, beside its own noisy self. The
+        paper has no such path (0); at small widths, attention alone is a narrow way to
         carry a picture from frame to frame.
+      columns: where tokens are patches of a picture, how many lie side by side: each token
+        is then shown its neighbours in the frames before too. 0 where tokens have no place,
+        as in the paper.
+      skip: predict what a frame adds to a linear forecast from the frames before, which
+        begins as the last one repeated. A narrow model need not carry what stands still.
     """
 
     tokens: int
@@ -54,7 +60,21 @@ class DynamicsShape:
     grid: int = 16
     window: int = 24
     time_every: int = 4
-    copy: bool = False
+    copy: int = 0
+    columns: int = 0
+    skip: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.columns or self.skip) and not self.copy:
+            raise WorldloomError(
+                "columns and skip read the frames before, of which copy=0 shows none",
+                "set copy to 1 or 2",
+            )
+        if self.columns and self.tokens % self.columns:
+            raise WorldloomError(
+                f"{self.tokens} tokens do not fill rows of {self.columns}",
+                "columns is the width of the frame in patches",
+            )
 
     @property
     def slots(self) -> int:
@@ -92,7 +112,7 @@ class Dynamics(nn.Module):
         self.action = ActionEncoder(actions, width)
         self.signal = nn.Embedding(shape.grid, width // 2)
         self.size = nn.Embedding(shape.grid.bit_length(), width - width // 2)
-        self.embed = nn.Linear(shape.channels * (2 if shape.copy else 1), width)
+        self.embed = nn.Linear(shape.channels * (1 + shape.copy), width)
         self.slot = nn.Parameter(0.5 * torch.randn(shape.slots, width))
         self.layers = Stack(
             Layer(
@@ -106,18 +126,22 @@ class Dynamics(nn.Module):
         )
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, shape.channels)
+        if shape.columns:
+            self.near = Near(shape)
+        if shape.skip:
+            self.skip = nn.Linear(shape.channels * (1 + shape.copy), shape.channels, bias=False)
         initialise(self, shape.layers)
         nn.init.zeros_(self.head.weight)
+        if shape.skip:
+            last = torch.eye(shape.channels, self.skip.in_features).roll(shape.channels, 1)
+            self.skip.weight.data.copy_(last)
 
-    def tokens(
-        self, noisy: Tensor, before: Tensor | None, signal: Tensor, size: Tensor, action: Tensor
-    ) -> Tensor:
+    def tokens(self, shown: Tensor, signal: Tensor, size: Tensor, action: Tensor) -> Tensor:
         """Lays one frame's tokens side by side: action, level, latents, registers.
 
         Args:
-          noisy: `[B, T, N, D]`.
-          before: `[B, T, N, D]` the frames before, as the model sees them; not read without
-            `shape.copy`.
+          shown: `[B, T, N, (1 + copy) * D]` each frame's latents, then those of the frames
+            before it, newest first, all as the model sees them.
           signal: `[B, T]` int64, tau times the grid.
           size: `[B, T]` int64, log2(1 / d).
           action: `[B, T, W]` from `self.action`.
@@ -127,18 +151,19 @@ class Dynamics(nn.Module):
         """
         level = torch.cat([self.signal(signal), self.size(size)], dim=-1)
         empty = action.new_zeros(*action.shape[:2], self.shape.registers, self.shape.width)
-        if self.shape.copy:
-            assert before is not None
-            noisy = torch.cat([noisy, before.to(noisy.dtype)], dim=-1)
-        parts = [action[:, :, None], level[:, :, None], self.embed(noisy), empty]
+        latents = self.embed(shown)
+        if self.shape.columns:
+            latents = latents + self.near(shown[..., self.shape.channels :])
+        parts = [action[:, :, None], level[:, :, None], latents, empty]
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
-    def read(self, x: Tensor) -> Tensor:
-        """Clean latents `[B, T, N, D]` from the last layer, in float32."""
+    def read(self, x: Tensor, shown: Tensor) -> Tensor:
+        """Clean latents `[B, T, N, D]` in float32 from the last layer and what `tokens` was given."""
         all_slots = x.shape[2] == self.shape.slots
         latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens] if all_slots else x)
         with torch.autocast(x.device.type, enabled=False):
-            return self.head(latents.float())
+            out = self.head(latents.float())
+            return out + self.skip(shown.float()) if self.shape.skip else out
 
     def forward(
         self,
@@ -149,50 +174,56 @@ class Dynamics(nn.Module):
         alone: Tensor | None,
         committed: Tensor | None = None,
     ) -> Tensor:
-        """Denoises whole sequences; frame t sees frames t - window + 1 to t.
+        """Denoises the last S of T frames; frame t sees frames t - window + 1 to t.
 
-        With `committed`, frame t sees itself as it is in `noisy`, and the frames
-        before it as they are in `committed`: just what it sees when generating.
+        Without `committed` all frames are denoised, and each sees the others as they are
+        in `noisy`. With it, a frame sees itself as it is in `noisy` and those before it as
+        they are in `committed`: just what it sees when generating.
 
         Args:
-          noisy: `[B, T, N, D]` latents at each frame's own signal level.
-          signal: `[B, T]` int64, tau times the grid, below the grid.
-          size: `[B, T]` int64, log2(1 / d).
+          noisy: `[B, S, N, D]` latents at each frame's own signal level.
+          signal: `[B, S]` int64, tau times the grid, below the grid.
+          size: `[B, S]` int64, log2(1 / d).
           action: values `[B, T, ...]`, known `[B, T]`.
           alone: `[B]` bool rows whose frames are separate images: time layers see
             only the frame itself and the action is unlabelled. None: no such row.
-          committed: `[B, T, N, D]` latents at the context's level, index grid - 1.
+          committed: `[B, T - 1, N, D]` latents of all frames but the last at the context's
+            level, index grid - 1; None where S = T.
 
         Returns:
-          `[B, T, N, D]` clean latents, float32.
+          `[B, S, N, D]` clean latents, float32.
         """
-        length = noisy.shape[1]
-        mask = time_mask(length, self.shape.window, noisy.device)
+        past = 0 if committed is None else committed.shape[1]
+        length = action.known.shape[1]
+        first = length - noisy.shape[1]
+        times = torch.arange(length, device=noisy.device)
         if alone is not None:
             action = Action(action.values, action.known & ~alone[:, None])
-            own = torch.eye(length, dtype=torch.bool, device=noisy.device)
-            mask = torch.where(alone[:, None, None], own, mask)
-        times = torch.arange(length, device=noisy.device)
         token = self.action(action)
-        before = _shifted(noisy if committed is None else committed, alone)
-        x = self.tokens(noisy, before, signal, size, token)
+        seen = _before(noisy if committed is None else committed, length, self.shape.copy)
+        if alone is not None:
+            seen = seen.masked_fill(alone[:, None, None, None], 0.0)
+        shown = torch.cat([noisy, seen[:, first:]], -1)
+        x = self.tokens(shown, signal, size, token[:, first:])
         if committed is not None:
-            last = torch.full_like(signal, self.shape.grid - 1)
-            finest = torch.full_like(size, self.shape.grid.bit_length() - 1)
-            x = torch.cat([self.tokens(committed, before, last, finest, token), x], 1)
-            own = torch.eye(length, dtype=torch.bool, device=noisy.device)
-            past = torch.cat([mask, torch.zeros_like(mask)], -1)
-            mask = torch.cat([past, torch.cat([mask & ~own, own.expand_as(mask)], -1)], -2)
-            times = times.repeat(2)
+            level = signal.new_full(committed.shape[:2], self.shape.grid - 1)
+            finest = torch.full_like(level, self.shape.grid.bit_length() - 1)
+            known = torch.cat([committed, seen[:, :past]], -1)
+            x = torch.cat([self.tokens(known, level, finest, token[:, :past]), x], 1)
+            times = torch.cat([times[:past], times[first:]])
+        mask = _reach(times, past, self.shape.window)
+        if alone is not None:
+            own = torch.eye(len(times), dtype=torch.bool, device=noisy.device)
+            mask = torch.where(alone[:, None, None], own, mask)
         angles = rotary_angles(times, self.shape.width // self.shape.heads)
         for index, layer in enumerate(self.layers):
             if layer.time:  # the last layer only reads the committed past
                 ends = index == self.shape.layers - 1
-                x = layer.over_time(x, mask, angles, x.shape[1] - length if ends else 0)
+                x = layer.over_time(x, mask, angles, past if ends else 0)
             else:
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
-        return self.read(x[:, -length:])
+        return self.read(x[:, -noisy.shape[1] :], shown)
 
     def step(
         self,
@@ -201,7 +232,7 @@ class Dynamics(nn.Module):
         size: Tensor,
         action: Tensor,
         past: list[TimeCache],
-        before: Tensor | None = None,
+        before: Tensor,
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Denoises one frame whose past is cached.
 
@@ -211,15 +242,15 @@ class Dynamics(nn.Module):
           size: `[B]` int64.
           action: `[B, W]` from `self.action`, computed once for all passes of a frame.
           past: one cache for each time layer.
-          before: `[B, N, D]` the last committed frame, zeros before the first; not read
-            without `shape.copy`.
+          before: `[B, N, copy * D]` the last committed frames, newest first, zeros before
+            the first.
 
         Returns:
           `[B, N, D]` clean latents, and for each time layer this frame's
           un-rotated keys and values `[B, slots, Hkv, d]`.
         """
-        seen = None if before is None else before[:, None]
-        x = self.tokens(noisy[:, None], seen, signal[:, None], size[:, None], action[:, None])
+        shown = torch.cat([noisy, before], -1)[:, None]
+        x = self.tokens(shown, signal[:, None], size[:, None], action[:, None])
         fresh, caches = [], iter(past)
         for index, layer in enumerate(self.layers):
             if layer.time:
@@ -228,10 +259,57 @@ class Dynamics(nn.Module):
             else:
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
-        return self.read(x)[:, 0], fresh
+        return self.read(x, shown)[:, 0], fresh
 
 
-def _shifted(frames: Tensor, alone: Tensor | None) -> Tensor:
-    """Each frame's predecessor `[B, T, N, D]`; zeros for the first and for separate images."""
-    before = torch.cat([torch.zeros_like(frames[:, :1]), frames[:, :-1]], 1)
-    return before if alone is None else before.masked_fill(alone[:, None, None, None], 0.0)
+class Near(nn.Module):
+    """What a patch is told of its eight neighbours: a 3x3 convolution over the grid of tokens.
+
+    A thing that crosses from one patch into the next is seen by both.
+    """
+
+    def __init__(self, shape: DynamicsShape) -> None:
+        super().__init__()
+        self.columns = shape.columns
+        self.few = nn.Linear(shape.copy * shape.channels, shape.width // 2, bias=False)
+        self.mix = nn.Linear(9 * (shape.width // 2), shape.width, bias=False)
+
+    def forward(self, before: Tensor) -> Tensor:
+        """`[B, T, N, copy * D]` to `[B, T, N, W]`."""
+        grid = self.few(before).unflatten(2, (-1, self.columns))
+        rows, columns = grid.shape[2:4]
+        wide = F.pad(grid, (0, 0, 1, 1, 1, 1))
+        around = [wide[:, :, y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
+        return self.mix(torch.cat(around, -1)).flatten(2, 3)
+
+
+def _before(frames: Tensor, length: int, count: int) -> Tensor:
+    """The `count` predecessors of each of `length` frames, newest first, zeros before the first.
+
+    Args:
+      frames: `[B, T, N, D]`, at least `length - 1` of them.
+
+    Returns:
+      `[B, length, N, count * D]`.
+    """
+    padded = F.pad(frames[:, : length - 1], (0, 0, 0, 0, count, 0))
+    ages = [padded[:, count - age : count - age + length] for age in range(1, count + 1)]
+    return torch.cat([frames.new_zeros(len(frames), length, frames.shape[2], 0), *ages], -1)
+
+
+def _reach(times: Tensor, past: int, window: int) -> Tensor:
+    """`[F, F]` True where an entry may read another.
+
+    Args:
+      times: `[F]` of `past` committed frames, then of the frames that are denoised: these
+        read committed frames before them, and themselves.
+      past: how many are committed; 0 where the denoised frames read each other.
+      window: frames that are seen, the reader's own included.
+    """
+    age = times[:, None] - times
+    mask = (age >= 0) & (age < window)
+    if past:
+        mask[:, past:] = False
+        mask[past:, :past] &= age[past:, :past] > 0
+        mask[past:, past:] |= torch.eye(len(times) - past, dtype=torch.bool, device=times.device)
+    return mask

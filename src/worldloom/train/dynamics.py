@@ -1,7 +1,7 @@
 """Trains the dynamics: shortcut forcing on latents, with alternating batch lengths."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,13 +36,13 @@ class Draws:
 
     Args:
       noise: `[B, T, N, D]`.
-      past_noise: `[B, T, N, D]` of the committed past.
+      past_noise: `[B, T - 1, N, D]` of the committed past.
       signal: `[B, T]` int64.
       size: `[B, T]` int64.
       images: `[B]` bool rows whose frames are separate images.
       hidden: `[B]` bool rows whose actions are hidden.
       shortcut: `[B]` bool rows that learn shortcuts.
-      fed: `[B]` bool rows whose past is the model's own prediction.
+      fed: `[B]` int64 how many predictions deep a row's past is; 0 is the recorded past.
     """
 
     noise: Tensor
@@ -54,6 +54,11 @@ class Draws:
     shortcut: Tensor
     fed: Tensor
 
+    def since(self, first: int) -> "Draws":
+        """Those of the frames from `first` on; the committed past stays whole."""
+        later = {name: getattr(self, name)[:, first:] for name in ("noise", "signal", "size")}
+        return replace(self, **later)
+
     def rows(self, rows: slice, device: torch.device) -> "Draws":
         """One rank's part, on its device."""
         return Draws(*(getattr(self, name)[rows].to(device) for name in self.__dataclass_fields__))
@@ -63,7 +68,7 @@ def draw(
     shape: DynamicsShape,
     lead: tuple[int, int],
     forcing: Forcing,
-    share: float,
+    progress: float,
     draws: torch.Generator,
 ) -> Draws:
     """Draws levels, noise and row kinds for a global batch.
@@ -72,24 +77,28 @@ def draw(
       shape: of the model.
       lead: (B, T).
       forcing: how to train.
-      share: of the rows that learn shortcuts; they are spread evenly over the batch.
+      progress: share of the training that is done; some rows come late.
       draws: where the randomness comes from.
     """
     batch, full = lead[0], (*lead, shape.tokens, shape.channels)
     signal, size = sample_levels(lead, shape.grid, draws)
     place = torch.arange(batch)
+    # Shortcut rows are spread evenly over the batch, so that every rank has its part of them.
+    share = forcing.bootstrap_rows if progress >= forcing.bootstrap_from else 0.0
     shortcut = ((place + 1) * share).floor() > (place * share).floor()
     flow = torch.randint(0, shape.grid, lead, generator=draws)
     blank = torch.rand(lead, generator=draws) < forcing.blank
+    fed = torch.rand(batch, generator=draws) < forcing.self_fed
+    depth = torch.randint(1, 1 + forcing.fed_depth, (batch,), generator=draws)
     return Draws(
         noise=torch.randn(full, generator=draws),
-        past_noise=torch.randn(full, generator=draws) if forcing.committed else torch.zeros(batch),
+        past_noise=torch.randn(full, generator=draws)[:, 1:],
         signal=torch.where(shortcut[:, None], signal, torch.where(blank, 0, flow)),
         size=torch.where(shortcut[:, None], size, shape.grid.bit_length() - 1),
         images=torch.rand(batch, generator=draws) < forcing.images,
         hidden=torch.rand(batch, generator=draws) < forcing.unlabelled,
         shortcut=shortcut,
-        fed=torch.rand(batch, generator=draws) < forcing.self_fed,
+        fed=depth * (fed & (progress >= forcing.fed_from)),
     )
 
 
@@ -111,16 +120,19 @@ class DynamicsObjective(nn.Module):
 
     def forward(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
         """Latents `[B, T, N, D]` and their actions to the loss `[1]`."""
-        grid = self.model.shape.grid
+        grid, forcing = self.model.shape.grid, self.forcing
         action = Action(action.values, action.known & ~draws.hidden[:, None])
+        past = self.past(clean, action, draws) if forcing.committed else None
+        # What is only shown need not be computed, unless the other frames read it there.
+        first = forcing.shown if forcing.committed else 0
+        clean, draws = clean[:, first:], draws.since(first)
         noisy = corrupt(clean, draws.noise, draws.signal, grid)
-        past = self.past(clean, action, draws) if self.forcing.committed else None
         target = clean
         if bool(draws.shortcut.any()):
             target = self.targets(clean, noisy, action, draws, past)
         predicted = self.model(noisy, draws.signal, draws.size, action, draws.images, past)
-        loss = frame_loss(predicted, target, draws.signal, grid, ramp=self.forcing.ramp)
-        return loss.mean()[None]
+        loss = frame_loss(predicted, target, draws.signal, grid, ramp=forcing.ramp)
+        return loss[:, forcing.shown - first :].mean()[None]
 
     def targets(
         self, clean: Tensor, noisy: Tensor, action: Action, draws: Draws, past: Tensor | None = None
@@ -140,21 +152,29 @@ class DynamicsObjective(nn.Module):
 
     @torch.no_grad()
     def past(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
-        """The past as generation commits it; in the fed rows it is what the model predicted.
+        """The past `[B, T - 1, N, D]` as generation commits it.
 
-        Fed rows show the model its own mistakes while there is still a truth to return to.
+        In the fed rows all frames but those that are only shown are what the model made of
+        them: its own mistakes, while there is still a truth to return to. Each pass
+        predicts all frames from the ones before, so n passes give n steps of a dream.
         """
-        last = torch.full_like(draws.signal, self.model.shape.grid - 1)
-        past = corrupt(clean, draws.past_noise, last, self.model.shape.grid)
+        grid, first = self.model.shape.grid, self.forcing.shown
+        last = draws.signal.new_full(clean[:, 1:].shape[:2], grid - 1)
+        past = corrupt(clean[:, :-1], draws.past_noise, last, grid)
         rows = draws.fed.nonzero()[:, 0]
         if len(rows) == 0:
             return past
-        finest = torch.full_like(draws.size[rows], self.model.shape.grid.bit_length() - 1)
-        own = self.model(
-            draws.noise[rows], finest * 0, finest, action[rows], draws.images[rows], past[rows]
-        )
-        own = corrupt(own, draws.past_noise[rows], last[rows], self.model.shape.grid)
-        return past.index_copy(0, rows, own.to(past.dtype))
+        real = fed = past[rows]
+        level = last[rows, first:]
+        finest = torch.full_like(level, grid.bit_length() - 1)
+        noise, again = draws.noise[rows, first:-1], draws.past_noise[rows, first:]
+        told, images = action[rows, :-1], draws.images[rows]
+        for passes in range(int(draws.fed.max())):
+            own = self.model(noise, level * 0, finest, told, images, fed[:, :-1])
+            deeper = (draws.fed[rows] > passes)[:, None, None, None]
+            own = torch.where(deeper, corrupt(own, again, level, grid), fed[:, first:])
+            fed = torch.cat([real[:, :first], own.to(real.dtype)], 1)
+        return past.index_copy(0, rows, fed)
 
 
 def train_dynamics(
@@ -211,15 +231,14 @@ def _fit(
     learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
     latents = _with_latents(cache, tokenizer, stage.config["tokenizer"])
     sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
-    begin = round(forcing.bootstrap_from * learner.schedule.steps)
 
     def inputs(step: int) -> tuple[Tensor, Action, Draws]:
         lead = batches.at(step, learner.schedule.steps)
         clip = sampler.batch(
             step, length=lead[1], batch=lead[0], rank=group.rank, world_size=group.world_size
         )
-        share = forcing.bootstrap_rows if step >= begin else 0.0
-        draws = draw(shape, lead, forcing, share, generator(seed, "draws", step))
+        progress = step / learner.schedule.steps
+        draws = draw(shape, lead, forcing, progress, generator(seed, "draws", step))
         assert clip.actions is not None
         return (
             _clean(clip, tokenizer, group.device),
