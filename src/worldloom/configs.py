@@ -119,7 +119,7 @@ def nano(frame: Frame = (32, 32)) -> Size:
         ),
         tokenizer_schedule=Schedule(steps=1),
         tokenizer_batches=Batches(rows=8192, short=1, long=1),
-        schedule=Schedule(steps=3400, rate=2e-3, warmup=100, ema=0.995, muon_rate=0.02),
+        schedule=Schedule(steps=4000, rate=2e-3, warmup=100, ema=0.995, muon_rate=0.02),
         batches=Batches(rows=8, short=8, long=24),
         forcing=Forcing(
             bootstrap_rows=0.25,
@@ -129,9 +129,6 @@ def nano(frame: Frame = (32, 32)) -> Size:
             committed=True,
             blank=0.7,
             shown=2,
-            self_fed=0.4,
-            fed_from=0.4,
-            fed_depth=3,
         ),
     )
 

@@ -1,9 +1,10 @@
 """How Hop looks, at 64 and at 32 pixels: plates, sprites, and the colours a reader needs.
 
-The small picture is drawn from its own sprites at half the positions. What moves is
-blended into the pixels that it covers in part, so that motion is smooth. Sprites are saturated and bright, levels muted and darker, so that
-a thing is told from its background by colour alone. The player is the brightest thing
-that moves: what is played should be what is seen, and what a world model learns.
+The small picture is drawn from its own sprites at half the positions. What moves is blended
+into the pixels that it covers in part, so that motion is smooth. Sprites are saturated and
+bright, levels muted and darker, so that a thing is told from its background by colour alone.
+The player is the brightest thing that moves: what is played should be what is seen, and what
+a world model learns.
 """
 
 from functools import lru_cache

@@ -158,7 +158,7 @@ class Dynamics(nn.Module):
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
     def read(self, x: Tensor, shown: Tensor) -> Tensor:
-        """Clean latents `[B, T, N, D]` in float32 from the last layer and what `tokens` was given."""
+        """Clean latents `[B, T, N, D]` in float32, from the last layer and from `shown`."""
         all_slots = x.shape[2] == self.shape.slots
         latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens] if all_slots else x)
         with torch.autocast(x.device.type, enabled=False):
