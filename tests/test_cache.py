@@ -7,7 +7,7 @@ from worlds import keys, tiny_dynamics
 from worldloom.models.cache import Ring
 
 WINDOW = 5
-PATHS = {"copy": 2, "columns": 2, "skip": True}  # round the layers, from frame to frame
+PATHS = {"copy": 2, "columns": 2}  # round the layers, from frame to frame
 
 
 def commit_all(model, latents, signal, size, action):
@@ -21,7 +21,8 @@ def commit_all(model, latents, signal, size, action):
     for t in range(length):
         token = model.action(action[:, t])
         past = ring.past()
-        out, fresh = model.step(latents[:, t], signal[:, t], size[:, t], token, past, before)
+        given = latents[:, t], signal[:, t], size[:, t], token, past, before
+        out, fresh = model.step(*given), model.remember(*given)
         ring.commit(fresh)
         before = torch.cat([latents[:, t], before], -1)[..., : before.shape[-1]]
         outputs.append(out)
@@ -68,7 +69,7 @@ def test_training_on_the_committed_past_sees_what_generation_sees(paths):
             [past[:, -age] for age in range(1, shape.copy + 1)] or [past[:, 0, :, :0]], -1
         )
         token, place = model.action(action[:, frame]), frame - first
-        one, _ = model.step(
+        one = model.step(
             noisy[:, place], signal[:, place], size[:, place], token, ring.past(), before
         )
         assert torch.allclose(at_once[:, place], one, atol=1e-5)
@@ -102,7 +103,7 @@ def test_rows_of_different_age_share_a_ring():
     known = torch.stack([action.values["keys"][0, 3], action.values["keys"][1, 9]])
     token = model.action(type(action)({"keys": known}, torch.ones(2, dtype=torch.bool)))
     none = now.new_zeros(*now.shape[:2], 0)
-    out, _ = model.step(now, signal[:, 0], size[:, 0], token, ring.past(), none)
+    out = model.step(now, signal[:, 0], size[:, 0], token, ring.past(), none)
     assert torch.allclose(out[0], together[0, 3], atol=1e-4)
     assert torch.allclose(out[1], together[1, 9], atol=1e-4)
 

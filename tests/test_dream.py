@@ -42,7 +42,7 @@ def test_a_dream_keeps_the_contract(kind):
     assert "a step is a pure function" in tested and "states stack" in tested
 
 
-@pytest.mark.parametrize("paths", [{}, {"copy": 2, "columns": 2, "skip": True}])
+@pytest.mark.parametrize("paths", [{}, {"copy": 2, "columns": 2}])
 @torch.no_grad()
 def test_cached_generation_equals_recomputing_the_whole_history(paths):
     """The plain version: all frames so far through the full transformer, for every pass."""

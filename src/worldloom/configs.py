@@ -115,11 +115,10 @@ def nano(frame: Frame = (32, 32)) -> Size:
             time_every=2,
             copy=2,
             columns=frame[1] // tokenizer.patch,
-            skip=True,
         ),
         tokenizer_schedule=Schedule(steps=1),
         tokenizer_batches=Batches(rows=8192, short=1, long=1),
-        schedule=Schedule(steps=4000, rate=2e-3, warmup=100, ema=0.995, muon_rate=0.02),
+        schedule=Schedule(steps=3200, rate=2e-3, warmup=100, ema=0.995, muon_rate=0.02),
         batches=Batches(rows=8, short=8, long=24),
         forcing=Forcing(
             bootstrap_rows=0.25,

@@ -39,7 +39,7 @@ from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
 
 ENV, SIDE = "worldloom/Hop-v0", 32
-STAGES = {"record": 25.0, "tokenizer": 5.0, "dynamics": 460.0, "evaluate": 60.0, "page": 12.0}
+STAGES = {"record": 25.0, "tokenizer": 5.0, "dynamics": 400.0, "evaluate": 60.0, "page": 12.0}
 """Stages in order, with the seconds that each took on two cores."""
 KEYS = (
     "wall_seconds",

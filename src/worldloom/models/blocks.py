@@ -202,6 +202,11 @@ class Layer(nn.Module):
         out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), mask[..., None, :])
         return x + att.merge(out).view(batch, slots, -1, x.shape[-1]).transpose(1, 2)
 
+    def memory(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What later frames read of `[B, 1, N, W]`: un-rotated k and v, `[B, N, Hkv, d]` each."""
+        _, k, v = self.attention.project(self.attention_norm(x)[:, 0])
+        return k, v
+
     def step_time(self, x: Tensor, cache: TimeCache) -> tuple[Tensor, Tensor, Tensor]:
         """`over_time` for one frame whose past is cached; its own position is 0.
 
@@ -229,6 +234,9 @@ class Stack(nn.ModuleList):
 
     def __iter__(self) -> Iterator[Layer]:
         return super().__iter__()  # type: ignore[return-value]
+
+    def __getitem__(self, index: int) -> Layer:  # type: ignore[override]
+        return super().__getitem__(index)  # type: ignore[return-value]
 
 
 def time_mask(length: int, window: int, device: torch.device | str = "cpu") -> Tensor:

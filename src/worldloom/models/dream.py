@@ -146,7 +146,7 @@ class DreamWorld:
         size = torch.full_like(state.seeds, passes.bit_length() - 1)
         for index in range(passes):
             signal = torch.full_like(state.seeds, index * shape.grid // passes)
-            clean, _ = self.dynamics.step(z, signal, size, token, past, state.before)
+            clean = self.dynamics.step(z, signal, size, token, past, state.before)
             z = z + (clean - z) / (passes - index)
         if self.sampler.snap:
             z = self.tokenizer.snap(z)
@@ -160,7 +160,7 @@ class DreamWorld:
         signal = torch.full_like(state.seeds, self._committed)
         size = torch.full_like(state.seeds, shape.grid.bit_length() - 1)
         mixed = (1 - tau) * eps + tau * latents
-        _, fresh = self.dynamics.step(mixed, signal, size, token, past, state.before)
+        fresh = self.dynamics.remember(mixed, signal, size, token, past, state.before)
         state.ring.commit(fresh)
         state.before = torch.cat([mixed, state.before], -1)[..., : state.before.shape[-1]]
         state.latents = torch.cat([state.latents[:, 1:], latents[:, None]], 1)

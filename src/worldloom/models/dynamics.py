@@ -7,6 +7,7 @@ generation loop in `worldloom.models.dream`.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +46,6 @@ class DynamicsShape:
       columns: where tokens are patches of a picture, how many lie side by side: each token
         is then shown its neighbours in the frames before too. 0 where tokens have no place,
         as in the paper.
-      skip: predict what a frame adds to a linear forecast from the frames before, which
-        begins as the last one repeated. A narrow model need not carry what stands still.
     """
 
     tokens: int
@@ -62,13 +61,11 @@ class DynamicsShape:
     time_every: int = 4
     copy: int = 0
     columns: int = 0
-    skip: bool = False
 
     def __post_init__(self) -> None:
-        if (self.columns or self.skip) and not self.copy:
+        if self.columns and not self.copy:
             raise WorldloomError(
-                "columns and skip read the frames before, of which copy=0 shows none",
-                "set copy to 1 or 2",
+                "columns reads the frames before, of which copy=0 shows none", "set copy to 1 or 2"
             )
         if self.columns and self.tokens % self.columns:
             raise WorldloomError(
@@ -128,13 +125,8 @@ class Dynamics(nn.Module):
         self.head = nn.Linear(width, shape.channels)
         if shape.columns:
             self.near = Near(shape)
-        if shape.skip:
-            self.skip = nn.Linear(shape.channels * (1 + shape.copy), shape.channels, bias=False)
         initialise(self, shape.layers)
         nn.init.zeros_(self.head.weight)
-        if shape.skip:
-            last = torch.eye(shape.channels, self.skip.in_features).roll(shape.channels, 1)
-            self.skip.weight.data.copy_(last)
 
     def tokens(self, shown: Tensor, signal: Tensor, size: Tensor, action: Tensor) -> Tensor:
         """Lays one frame's tokens side by side: action, level, latents, registers.
@@ -157,13 +149,12 @@ class Dynamics(nn.Module):
         parts = [action[:, :, None], level[:, :, None], latents, empty]
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
-    def read(self, x: Tensor, shown: Tensor) -> Tensor:
-        """Clean latents `[B, T, N, D]` in float32, from the last layer and from `shown`."""
+    def read(self, x: Tensor) -> Tensor:
+        """Clean latents `[B, T, N, D]` from the last layer, in float32."""
         all_slots = x.shape[2] == self.shape.slots
         latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens] if all_slots else x)
         with torch.autocast(x.device.type, enabled=False):
-            out = self.head(latents.float())
-            return out + self.skip(shown.float()) if self.shape.skip else out
+            return self.head(latents.float())
 
     def forward(
         self,
@@ -223,7 +214,7 @@ class Dynamics(nn.Module):
             else:
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
-        return self.read(x[:, -noisy.shape[1] :], shown)
+        return self.read(x[:, -noisy.shape[1] :])
 
     def step(
         self,
@@ -233,7 +224,7 @@ class Dynamics(nn.Module):
         action: Tensor,
         past: list[TimeCache],
         before: Tensor,
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    ) -> Tensor:
         """Denoises one frame whose past is cached.
 
         Args:
@@ -246,20 +237,48 @@ class Dynamics(nn.Module):
             the first.
 
         Returns:
-          `[B, N, D]` clean latents, and for each time layer this frame's
-          un-rotated keys and values `[B, slots, Hkv, d]`.
+          `[B, N, D]` clean latents.
         """
         shown = torch.cat([noisy, before], -1)[:, None]
         x = self.tokens(shown, signal[:, None], size[:, None], action[:, None])
-        fresh, caches = [], iter(past)
-        for index, layer in enumerate(self.layers):
+        x, _ = self._walk(x, past, self.shape.layers)
+        return self.read(x)[:, 0]
+
+    def remember(
+        self,
+        latents: Tensor,
+        signal: Tensor,
+        size: Tensor,
+        action: Tensor,
+        past: list[TimeCache],
+        before: Tensor,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """What later frames read of a frame; ends where the last time layer has its keys.
+
+        Arguments are those of `step`, with the frame's latents as they are to be seen.
+
+        Returns:
+          For each time layer its un-rotated keys and values `[B, slots, Hkv, d]`.
+        """
+        shown = torch.cat([latents, before], -1)[:, None]
+        x = self.tokens(shown, signal[:, None], size[:, None], action[:, None])
+        last = max(index for index in range(self.shape.layers) if self.shape.is_time(index))
+        x, fresh = self._walk(x, past, last)
+        return [*fresh, self.layers[last].memory(x)]
+
+    def _walk(
+        self, x: Tensor, past: list[TimeCache], count: int
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """One frame's tokens `[B, 1, slots, W]` through the first `count` layers."""
+        fresh = []
+        for index, layer in enumerate(islice(self.layers, count)):
             if layer.time:
-                x, k, v = layer.step_time(x, next(caches))
+                x, k, v = layer.step_time(x, past[len(fresh)])
                 fresh.append((k, v))
             else:
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
-        return self.read(x, shown)[:, 0], fresh
+        return x, fresh
 
 
 class Near(nn.Module):
