@@ -69,8 +69,8 @@ class Ours:
         draws = draw(
             self.dynamics.shape,
             lead,
-            Forcing(),
-            self.given["bootstrap_rows"],
+            Forcing(bootstrap_rows=self.given["bootstrap_rows"]),
+            1.0,
             generator(0, "draws", self.learner.step),
         )
         loss = float(self.learner.update(clean, actions, draws)["loss"])
