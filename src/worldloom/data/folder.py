@@ -100,7 +100,7 @@ def pack(episode: Episode, *, fps: float, codec: video.Codec) -> dict[str, bytes
         Image.fromarray(picture).save(sink, "PNG", compress_level=1)
         files[f"stills/{name}.png"] = sink.getvalue()
     if episode.snapshots or episode.texts:
-        files[NOTES] = columns.to_bytes(_notes_table(episode))
+        files[NOTES] = columns.to_bytes(_notes_table(episode), small=True)
     return files
 
 
