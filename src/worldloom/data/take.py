@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -76,27 +77,39 @@ def play_episode(
 
 
 class _Tape:
-    """Frames in one growing array, all else in lists until the end."""
+    """Frames in one growing array, all else in lists until the end.
+
+    Games and players may write into their arrays and dictionaries again: copies are kept.
+    """
 
     def __init__(self, first: Outcome, env: PixelEnv, reel: Reel) -> None:
         self.length = 0
         self._reel = reel
         self._frames = reel.room(1, first.frame.shape)
         self._rewards: list[float] = []
-        self._infos: list[Mapping[str, Any]] = []
+        self._actions: list[dict[str, np.ndarray]] = []
+        self._truths: list[_Truth] = []  # most often two: of the reset, and of all steps
         self.snapshots: dict[int, bytes] = {}
-        self._actions = [env.action.null()]
-        self._keep(first)
+        self.add(env.action.null(), first)
 
-    def add(self, values: dict[str, np.ndarray], outcome: Outcome) -> None:
-        self._actions.append(values)
-        self._keep(outcome)
+    def add(self, values: Mapping[str, np.ndarray], outcome: Outcome) -> None:
+        """Keeps one frame and the action that led to it."""
+        index, info = self.length, outcome.info
+        if index == len(self._frames):
+            self._frames = self._reel.room(index + 1, outcome.frame.shape)
+        self._frames[index] = outcome.frame
+        self.length = index + 1
+        self._rewards.append(outcome.reward)
+        self._actions.append({name: np.array(value) for name, value in values.items()})
+        if not self._truths or self._truths[-1].names != tuple(info):
+            self._truths.append(_Truth(info))
+        self._truths[-1].add(info)
 
     def episode(self, take: Take, name: str, ended: tuple[bool, bool]) -> Episode:
-        first = self._infos[0]
-        stills = {k.removeprefix(_STILL): v for k, v in first.items() if k.startswith(_STILL)}
+        first, *later = [truth.columns() for truth in self._truths]
+        stills = {k.removeprefix(_STILL): v[0] for k, v in first.items() if k.startswith(_STILL)}
         # Ground truth is what every frame has.
-        lasting = [k for k in first if all(k in info for info in self._infos)]
+        lasting = [k for k in first if all(k in part for part in later)]
         return Episode(
             frames={"main": self._frames[: self.length]},
             actions={
@@ -105,17 +118,32 @@ class _Tape:
             reward=np.array(self._rewards, np.float32),
             terminated=ended[0],
             truncated=ended[1],
-            info={k: np.array([info[k] for info in self._infos]) for k in lasting},
+            info={k: np.array([*chain(first[k], *(p[k] for p in later))]) for k in lasting},
             stills=stills,
             snapshots=self.snapshots,
             policy=name,
             seed=take.env_seed,
         )
 
-    def _keep(self, outcome: Outcome) -> None:
-        if self.length == len(self._frames):
-            self._frames = self._reel.room(self.length + 1, outcome.frame.shape)
-        self._frames[self.length] = outcome.frame
-        self.length += 1
-        self._rewards.append(outcome.reward)
-        self._infos.append(outcome.info)
+
+class _Truth:
+    """The ground truth of frames in a row that tell the same things.
+
+    Args:
+      info: of the first of them.
+    """
+
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        self.names = tuple(info)
+        self._arrays = [i for i, value in enumerate(info.values()) if isinstance(value, np.ndarray)]
+        self._rows: list[list[Any]] = []
+
+    def add(self, info: Mapping[str, Any]) -> None:
+        row = list(info.values())
+        for place in self._arrays:
+            row[place] = row[place].copy()
+        self._rows.append(row)
+
+    def columns(self) -> dict[str, tuple[Any, ...]]:
+        """Values of all frames, by name."""
+        return dict(zip(self.names, zip(*self._rows, strict=True), strict=True))

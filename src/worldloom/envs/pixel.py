@@ -5,7 +5,7 @@ The plain, torch-free thing that worlds, recorders and worker processes share.
 
 import struct
 import zlib
-from collections.abc import KeysView, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -104,7 +104,7 @@ class PixelEnv:
         self._vault = _vault(self.env)
         self.action = action_spec(self.env)
         self._native = to_native(self.env.action_space)
-        self._flat_keys: KeysView[str] | None = None
+        self._flat_keys: tuple[str, ...] | None = None
         self.exact = self._vault is not None
         self.players: Mapping[str, Any] = getattr(self.env.unwrapped, "players", {})
         self.fps = _rate(self.env) / self.setup.repeat
@@ -114,7 +114,9 @@ class PixelEnv:
                 f"{self.env.observation_space} and it cannot render",
                 "choose an environment with pixels",
             )
+        self._whole: tuple[int, ...] = ()  # shape of a picture that is a frame as it is
         self.shape = self.setup.size or self._own_shape()
+        self._whole = (*self.shape, 3)
 
     def _own_shape(self) -> tuple[int, int]:
         """The environment's own frame size, seen by a reset where its spaces do not tell."""
@@ -136,10 +138,10 @@ class PixelEnv:
             if terminated or truncated:
                 break
         frame = self._frame(observation)
-        if info.keys() != self._flat_keys:
+        if tuple(info) != self._flat_keys:
             flat = flat_info(info)
             # Information that is flat already is passed on as it is while its keys stay.
-            self._flat_keys = info.keys() if flat.keys() == info.keys() else None
+            self._flat_keys = tuple(info) if flat.keys() == info.keys() else None
             info = flat
         return Outcome(frame, total, bool(terminated), bool(truncated), info)
 
@@ -167,6 +169,8 @@ class PixelEnv:
             for key in self._picture:
                 picture = picture[key]
         frame = np.asarray(picture)
+        if frame.shape == self._whole:
+            return frame
         if frame.ndim == 2 or frame.shape[-1] == 1:
             frame = np.repeat(frame.reshape(*frame.shape[:2], 1), 3, 2)
         return resize(frame, self.setup.size)

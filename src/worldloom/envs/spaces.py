@@ -47,6 +47,8 @@ def to_native(space: spaces.Space, path: str = "") -> Callable[[Values], Any]:
         ).astype(space.dtype)
     if isinstance(space, spaces.MultiBinary | spaces.Box):
         shape, dtype = space.shape, space.dtype
+        if len(shape) == 1:  # a component is flat already
+            return lambda values: np.asarray(values[name], dtype)
         return lambda values: np.asarray(values[name], dtype).reshape(shape)
     raise _unsupported(space, name)
 
