@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks import results
 from worldloom.configs import Size, nano
-from worldloom.data.record import Limits, record
+from worldloom.data.record import Keep, record
 from worldloom.data.store import Store
 from worldloom.envs.make import Setup
 from worldloom.evaluate.openloop import evaluate
@@ -81,8 +81,7 @@ def record_missing(plan: Plan, setup: Setup, players: Sequence[Any], progress: P
             episodes=plan.episodes - there,
             policies=players,
             seed=plan.seed,
-            heldout=HELDOUT,
-            limits=Limits(max_frames=plan.frames),
+            keep=Keep(max_frames=plan.frames, heldout=HELDOUT),
             progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
         )
     return Store.open(folder)

@@ -1,6 +1,9 @@
 """Recording: exact, the same with any number of workers, and nothing is lost."""
 
+import json
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,9 @@ import numpy as np
 import pytest
 
 from worldloom.agents.choose import choose
-from worldloom.data.record import Limits, record
+from worldloom.cli import main
+from worldloom.data.folder import read_row
+from worldloom.data.record import Keep, record
 from worldloom.data.store import Store
 from worldloom.data.take import Take, play_episode
 from worldloom.envs import HOP
@@ -38,13 +43,13 @@ def same(a: Any, b: Any) -> bool:
 
 def test_what_is_stored_is_what_happened(tmp_path: Path) -> None:
     shown: list[tuple[int, int]] = []
-    limits = Limits(max_frames=60, snapshot_every=20)
+    keep = Keep(max_frames=60, snapshot_every=20)
     done = record(
         SMALL,
         tmp_path / "s",
         episodes=3,
         policies=BOTH,
-        limits=limits,
+        keep=keep,
         workers=0,
         progress=lambda *p: shown.append(p),
     )
@@ -74,10 +79,10 @@ def test_what_is_stored_is_what_happened(tmp_path: Path) -> None:
 
 
 def test_going_on_adds_other_episodes(tmp_path: Path) -> None:
-    limits = Limits(max_frames=10)
+    keep = Keep(max_frames=10)
     for _ in range(2):
-        record(SMALL, tmp_path / "a", episodes=2, policies=BOTH, limits=limits, workers=0)
-    record(SMALL, tmp_path / "b", episodes=4, policies=BOTH, limits=limits, workers=0)
+        record(SMALL, tmp_path / "a", episodes=2, policies=BOTH, keep=keep, workers=0)
+    record(SMALL, tmp_path / "b", episodes=4, policies=BOTH, keep=keep, workers=0)
     first, second = by_seed(tmp_path / "a"), by_seed(tmp_path / "b")
     assert len(first) == 4 and first.keys() == second.keys()
     assert all(same(first[seed], second[seed]) for seed in first)
@@ -85,19 +90,41 @@ def test_going_on_adds_other_episodes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_record_the_same_episodes(tmp_path: Path) -> None:
-    limits = Limits(max_frames=50)
+    keep = Keep(max_frames=50)
     stores, orders = [], []
     for workers in (0, 1, 3):
         path = tmp_path / str(workers)
-        record(SMALL, path, episodes=6, policies=BOTH, limits=limits, workers=workers)
+        done = record(SMALL, path, episodes=6, policies=BOTH, keep=keep, workers=workers)
         stores.append(by_seed(path))
-        orders.append([row.seed for row in Store.open(path).episodes])
+        rows = Store.open(path).episodes
+        orders.append([row.seed for row in rows])
+        assert rows == tuple(read_row(path / "episodes" / row.name) for row in rows)
+        assert (done.episodes, done.frames) == (6, sum(row.length for row in rows))
+        assert done.mean_return == pytest.approx(np.mean([row.total for row in rows]))
     assert orders[0] == orders[1] == orders[2]
     first, *others = stores
     for other in others:
         assert first.keys() == other.keys()
         assert all(same(first[seed], other[seed]) for seed in first)
     assert not multiprocessing.active_children()
+
+
+SCRIPT = """
+import sys
+from worldloom import record
+from worldloom.agents.choose import choose
+from worldloom.data.record import Keep
+keep = Keep(max_frames=5)
+print(record("worldloom/Hop-v0", sys.argv[1], episodes=2, policies=choose("random"), keep=keep))
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_records(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "s")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(Store.open(tmp_path / "s")) == 2
 
 
 class Broken(gymnasium.Env):
@@ -133,6 +160,99 @@ def test_a_reward_that_is_not_a_number_is_one_sentence(broken: str) -> None:
         play_episode(env, policy, Take(7, 1, 2), name="random")
 
 
+class Wide(gymnasium.Env):
+    """Larger than what is always lossless; what it tells changes from frame to frame."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (144, 160, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.count, self.pair = 0, np.zeros(2, int)
+        return self.picture(), {"at first": 1, **self.truth()}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        extra = {"later": 1.0} if self.count > 2 else {}
+        return self.picture(), 1.0, False, False, {**extra, **self.truth()}
+
+    def picture(self) -> np.ndarray:
+        y, x = np.mgrid[0:144, 0:160]
+        wave = 90 + 60 * np.sin((x + y + 3 * self.count) / 30)
+        return np.repeat(wave[..., None], 3, -1).astype(np.uint8)
+
+    def truth(self) -> dict[str, Any]:
+        count = self.count
+        self.pair[:] = count, -count  # the same array every time
+        return {"count": count if count < 2 else count + 0.5, "pair": self.pair}
+
+
+@pytest.fixture
+def wide() -> Any:
+    gymnasium.register("Wide-v0", entry_point=Wide)
+    yield "Wide-v0"
+    del gymnasium.registry["Wide-v0"]
+
+
+def frames_of(path: Path) -> np.ndarray:
+    store = Store.open(path)
+    return store.read(store.episodes[0].name).frames["main"]
+
+
+def test_the_codec_of_large_frames_is_chosen_and_written_down(wide: str, tmp_path: Path) -> None:
+    random = choose("random")
+    for codec, said, ending in ((None, "lossless", "mov"), ("h264", "h264", "mp4")):
+        path = tmp_path / said
+        keep = Keep(max_frames=20, codec=codec)
+        record(wide, path, episodes=1, policies=random, keep=keep, workers=0)
+        assert json.loads((path / "info.json").read_text())["codec"] == said
+        assert len(list(path.glob(f"episodes/*/main.{ending}"))) == 1
+    exact, close = frames_of(tmp_path / "lossless"), frames_of(tmp_path / "h264")
+    np.testing.assert_array_equal(exact[0], PixelEnv(wide).reset(0).frame)
+    assert 0 < np.abs(exact.astype(int) - close).mean() < 2
+    size = {p.parent.parent.parent.name: p.stat().st_size for p in tmp_path.glob("*/*/*/main.*")}
+    assert size["h264"] < size["lossless"] / 10
+    # The store's own goes on where nothing is said, and another is refused.
+    more = Keep(max_frames=5)
+    record(wide, tmp_path / "h264", episodes=1, policies=random, keep=more, workers=0)
+    assert len(list((tmp_path / "h264").glob("episodes/*/main.mp4"))) == 2
+    with pytest.raises(WorldloomError, match="keeps large frames as h264, asked for lossless"):
+        keep = Keep(max_frames=5, codec="lossless")
+        record(wide, tmp_path / "h264", episodes=1, policies=random, keep=keep, workers=0)
+
+
+def test_the_codec_has_an_option(wide: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    options = ["--episodes", "1", "--max-frames", "3", "--codec", "h264"]
+    assert main(["record", wide, str(path), *options]) == 0
+    assert Store.open(path).info.codec == "h264"
+
+
+def test_truth_that_every_frame_has_is_kept_in_full(wide: str) -> None:
+    env = PixelEnv(wide)
+    policy = choose("random")[0](env)
+    for most in (1, 2, 3, 6):  # told at the reset only; as at first; wider; and with a new name
+        info = play_episode(env, policy, Take(0, 1, 2, most), name="random").info
+        assert sorted(info) == (["at first", "count", "pair"] if most == 1 else ["count", "pair"])
+        assert info["count"].tolist() == [0, 1, 2.5, 3.5, 4.5, 5.5][:most]
+        assert info["pair"].tolist() == [[t, -t] for t in range(most)]
+
+
+def test_a_player_may_use_its_array_again(wide: str) -> None:
+    class Counts:
+        def __init__(self) -> None:
+            self.value = np.zeros((), np.int64)
+
+        def reset(self) -> None: ...
+
+        def __call__(self, *seen: Any) -> Any:
+            self.value[...] = (self.value + 1) % 2
+            return {"action": self.value}
+
+    episode = play_episode(PixelEnv(wide), Counts(), Take(0, 1, 2, 6), name="counts")
+    assert episode.actions["action"].tolist() == [0, 1, 0, 1, 0, 1]
+
+
 class Presses:
     """Makes itself a policy, and presses Ctrl-C in its third episode."""
 
@@ -155,10 +275,10 @@ class Presses:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, workers: int) -> None:
-    policies, limits = [Presses()], Limits(max_frames=9)
+    policies, keep = [Presses()], Keep(max_frames=9)
     path = tmp_path / "s"
     with pytest.raises(KeyboardInterrupt, match="holds 2 episodes"):
-        record(SMALL, path, episodes=5, policies=policies, limits=limits, workers=workers)
+        record(SMALL, path, episodes=5, policies=policies, keep=keep, workers=workers)
     assert len(Store.open(path)) == 2
     assert not multiprocessing.active_children()
 
@@ -175,11 +295,10 @@ def test_policies_by_name() -> None:
 
 
 def test_another_size_or_share_is_refused(tmp_path: Path) -> None:
-    limits = Limits(max_frames=5)
-    record(SMALL, tmp_path / "s", episodes=1, policies=BOTH, limits=limits, workers=0)
+    keep = Keep(max_frames=5)
+    record(SMALL, tmp_path / "s", episodes=1, policies=BOTH, keep=keep, workers=0)
     with pytest.raises(WorldloomError, match="cameras"):
-        record(HOP, tmp_path / "s", episodes=1, policies=BOTH, limits=limits, workers=0)
+        record(HOP, tmp_path / "s", episodes=1, policies=BOTH, keep=keep, workers=0)
     with pytest.raises(WorldloomError, match=r"holds out 0.1 .* asked for 0.5"):
-        record(
-            SMALL, tmp_path / "s", episodes=1, policies=BOTH, limits=limits, workers=0, heldout=0.5
-        )
+        again = Keep(max_frames=5, heldout=0.5)
+        record(SMALL, tmp_path / "s", episodes=1, policies=BOTH, keep=again, workers=0)

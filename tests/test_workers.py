@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,3 +59,30 @@ def test_a_worker_that_cannot_start_says_why() -> None:
         workers.send(0, 1)
         with pytest.raises(WorldloomError, match="cannot start"):
             workers.receive(0)
+
+
+# Counts how often it is run.
+SCRIPT = """
+import os, sys
+with open(sys.argv[1], "a") as file:
+    file.write("run ")
+from functools import partial
+from worldloom.workers import Workers
+def build():
+    return str
+if __name__ == "__main__":
+    with Workers({build}, 1{more}) as workers:
+        workers.send(0, 5)
+        print(workers.receive(0) * 2)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_is_imported_only_where_it_is_needed(tmp_path: Path) -> None:
+    for build, more, runs in (("build", "", 2), ("partial(partial, int)", ", script=False", 1)):
+        script, marks = tmp_path / "script.py", tmp_path / f"marks{runs}"
+        script.write_text(SCRIPT.format(build=build, more=more))
+        command = [sys.executable, str(script), str(marks)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == ("55\n" if runs == 2 else "10\n"), done.stderr
+        assert marks.read_text().split() == ["run"] * runs

@@ -23,7 +23,7 @@ from typing import Any
 from worldloom.agents.choose import choose
 from worldloom.configs import Size, nano
 from worldloom.data.files import replace_file
-from worldloom.data.record import record
+from worldloom.data.record import Keep, record
 from worldloom.data.store import Store
 from worldloom.envs.make import Setup
 from worldloom.errors import WorldloomError
@@ -229,7 +229,7 @@ def _record(run: Path, scale: Scale, seed: int, tell: Tell) -> None:
             episodes=scale.episodes - there,
             policies=choose("random,scripted"),
             seed=seed,
-            heldout=scale.heldout,
+            keep=Keep(heldout=scale.heldout),
             progress=lambda done, of: tell(done / of, f"{there + done} episodes"),
         )
 

@@ -8,10 +8,12 @@ does, however it ends. Knows nothing of environments.
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from worldloom.errors import WorldloomError
@@ -28,9 +30,12 @@ class Workers:
       build: called once in each process; gives the function that answers
         messages. Must be importable by name, as must what it carries.
       count: of processes.
+      script: whether they import the script that is running, as they must where
+        `build` or a message holds what it defines. Without, they start sooner
+        (scripts tend to import torch), and the script needs no guard.
     """
 
-    def __init__(self, build: Callable[[], Answer], count: int) -> None:
+    def __init__(self, build: Callable[[], Answer], count: int, *, script: bool = True) -> None:
         context = multiprocessing.get_context("spawn")
         self._processes = []
         self._pipes: list[Connection] = []
@@ -39,7 +44,8 @@ class Workers:
             process = context.Process(
                 target=_serve, args=(theirs, build), daemon=True, name=f"worldloom-{index}"
             )
-            process.start()
+            with nullcontext() if script else _no_script():
+                process.start()
             theirs.close()  # so that a dead worker is an end of file here
             self._processes.append(process)
             self._pipes.append(ours)
@@ -128,6 +134,17 @@ class Workers:
         )
 
 
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """Lets a process start as it does from a prompt, where there is no script to import."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
 def _serve(pipe: Connection, build: Callable[[], Answer]) -> None:
     """The life of a worker: answer until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -148,5 +165,7 @@ def _attempt(call: Callable[[], Any]) -> tuple[str, Any]:
         return "ok", call()
     except WorldloomError as error:
         return "mistake", (error.message, error.hint)
-    except Exception as error:  # whatever an environment raises is told to the parent
+    # Environments and policies are other people's code and may raise anything. Nothing is
+    # swallowed: the parent raises it again, with the traceback that would be lost here.
+    except Exception as error:
         return "crash", (f"{type(error).__name__}: {error}", traceback.format_exc())

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from worldloom.data.folder import EpisodeRow
 from worldloom.data.reel import SharedReel, look
 from worldloom.data.store import Store
 from worldloom.data.types import Episode
@@ -36,11 +37,11 @@ class Keeper:
     """
 
     def __init__(self, path: Path) -> None:
-        self._workers = Workers(partial(_storer, path), PROCESSES)
+        self._workers = Workers(partial(_storer, path), PROCESSES, script=False)
         # A reel stays with its process, which looks at the memory once.
         self._free = [[SharedReel() for _ in range(REELS)] for _ in range(PROCESSES)]
         self._busy: list[deque[SharedReel]] = [deque() for _ in range(PROCESSES)]
-        self._kept: list[tuple[int, float]] = []
+        self._kept: list[EpisodeRow] = []
 
     def reel(self) -> SharedReel:
         """Memory for the frames of the next episode; waits until some is free."""
@@ -66,8 +67,8 @@ class Keeper:
         self._busy[worker].append(reel)
         self._workers.send(worker, (reel.name, frames.shape, rest, number))
 
-    def kept(self) -> list[tuple[int, float]]:
-        """Length and return of the episodes stored since the last call."""
+    def kept(self) -> list[EpisodeRow]:
+        """Rows of the episodes stored since the last call."""
         kept, self._kept = self._kept, []
         return kept
 
@@ -101,23 +102,17 @@ class Keeper:
         self._free[worker].append(reel)
 
 
-def summary(episode: Episode) -> tuple[int, float]:
-    """Length and return of an episode."""
-    return len(episode), float(np.sum(np.asarray(episode.reward)))
-
-
-def _storer(path: Path) -> Callable[[Message], Any]:
+def _storer(path: Path) -> Callable[[Message], EpisodeRow]:
     """What the process does with an episode."""
     store = Store.open(path)
     seen: dict[str, np.ndarray] = {}
 
-    def answer(message: Message) -> tuple[int, float]:
+    def answer(message: Message) -> EpisodeRow:
         name, shape, rest, number = message
         if name not in seen:
             seen[name] = look(name)
         frames = seen[name][: int(np.prod(shape))].reshape(shape)
         episode = Episode(frames={"main": frames}, **rest)
-        store.append(episode, number=number)
-        return summary(episode)
+        return store.row(store.append(episode, number=number))
 
     return answer

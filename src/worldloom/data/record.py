@@ -5,18 +5,20 @@ workers: its environment seed and its policy's dice are functions of (seed, i).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from worldloom import seeding
-from worldloom.data.keeper import Keeper, summary
+from worldloom.data.folder import EpisodeRow
+from worldloom.data.keeper import Keeper
 from worldloom.data.reel import Reel
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.take import Take, play_episode
 from worldloom.data.types import Episode
+from worldloom.data.video import Codec
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import PixelEnv
 from worldloom.errors import WorldloomError
@@ -26,6 +28,7 @@ HELDOUT = 0.1
 _SEEDS = "episode i of seed s starts from the upper 31 bits of stream(s, 'episode', i)"
 
 Progress = Callable[[int, int], None]
+Run = Callable[[list[Take]], Iterator[EpisodeRow]]
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,22 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much of each episode is kept; see `Take`."""
+class Keep:
+    """What is kept of each episode, and how.
+
+    Args:
+      max_frames: ends an episode, truncated, after so many. None: when it ends by itself.
+      snapshot_every: keeps the exact state so often, in frames; see `Take`.
+      heldout: share of environment seeds in the held-out split. None: the
+        store's own, 0.1 for a new one.
+      codec: of frames above 128x128, see `StoreInfo`. None: the store's own,
+        lossless for a new one.
+    """
 
     max_frames: int | None = None
     snapshot_every: int = 0
+    heldout: float | None = None
+    codec: Codec | None = None
 
 
 def record(
@@ -70,8 +84,7 @@ def record(
     policies: Sequence[Any],
     seed: int = 0,
     workers: int = 1,
-    heldout: float | None = None,
-    limits: Limits = Limits(),
+    keep: Keep = Keep(),
     progress: Progress | None = None,
 ) -> Recorded:
     """Adds `episodes` episodes of `env` to the store, which is made where it is missing.
@@ -87,9 +100,7 @@ def record(
       seed: of everything.
       workers: processes that play. 1 plays in this one and stores in others
         beside it; 0 does both in this one, by turns, which starts sooner.
-      heldout: share of environment seeds in the held-out split. Default: the
-        store's own, 0.1 for a new one.
-      limits: of every episode.
+      keep: what is kept of every episode, and how.
       progress: called with (episodes done, episodes asked for).
     """
     setup = Setup(env) if isinstance(env, str) else env
@@ -97,8 +108,8 @@ def record(
     makers = tuple(policies)
     for maker in makers:
         maker(first)  # a policy that cannot play here says so now
-    opened = _open(store, first, heldout)
-    takes = _takes(opened, episodes, seed, limits)
+    opened = _open(store, first, keep)
+    takes = _takes(opened, episodes, seed, keep)
     begin = time.monotonic()
     run = (
         _alone(first, makers, opened)
@@ -109,8 +120,9 @@ def record(
     )
     done, frames, total = 0, 0, 0.0
     try:
-        for length, reward in run(takes):
-            done, frames, total = done + 1, frames + length, total + reward
+        for row in run(takes):
+            opened.learn(row)
+            done, frames, total = done + 1, frames + row.length, total + row.total
             if progress:
                 progress(done, episodes)
     except KeyboardInterrupt as stop:
@@ -126,8 +138,8 @@ def record(
     return Recorded(opened.path, done, frames, total / max(done, 1), seconds)
 
 
-def _open(path: str | Path, env: PixelEnv, heldout: float | None) -> Store:
-    """The store, made or checked to be of this environment."""
+def _open(path: str | Path, env: PixelEnv, keep: Keep) -> Store:
+    """The store, made or checked to be of this environment and to keep what is asked for."""
     info = StoreInfo(
         action=env.action,
         cameras={"main": env.shape},
@@ -135,18 +147,25 @@ def _open(path: str | Path, env: PixelEnv, heldout: float | None) -> Store:
         env=env.setup.id,
         env_kwargs=env.setup.to_json(),
         seed_policy=_SEEDS,
-        heldout=HELDOUT if heldout is None else heldout,
+        heldout=HELDOUT if keep.heldout is None else keep.heldout,
+        codec=keep.codec or "lossless",
     )
     store = Store.open_or_create(path, info)
-    if heldout is not None and store.info.heldout != heldout:
+    if keep.heldout is not None and store.info.heldout != keep.heldout:
         raise WorldloomError(
-            f"store `{path}` holds out {store.info.heldout:g} of its seeds, asked for {heldout:g}",
+            f"store `{path}` holds out {store.info.heldout:g} of its seeds, "
+            f"asked for {keep.heldout:g}",
             "leave the share away, or record into another folder",
+        )
+    if keep.codec is not None and store.info.codec != keep.codec:
+        raise WorldloomError(
+            f"store `{path}` keeps large frames as {store.info.codec}, asked for {keep.codec}",
+            "leave the codec away, or record into another folder",
         )
     return store
 
 
-def _takes(store: Store, episodes: int, seed: int, limits: Limits) -> list[Take]:
+def _takes(store: Store, episodes: int, seed: int, keep: Keep) -> list[Take]:
     """The first `episodes` takes of this seed that the store does not hold."""
     there = {row.seed for row in store.episodes}
     takes: list[Take] = []
@@ -155,9 +174,7 @@ def _takes(store: Store, episodes: int, seed: int, limits: Limits) -> list[Take]
         env_seed = seeding.stream(seed, "episode", number) >> 32
         if env_seed not in there:
             policy_seed = seeding.stream(seed, "policy", number)
-            takes.append(
-                Take(number, env_seed, policy_seed, limits.max_frames, limits.snapshot_every)
-            )
+            takes.append(Take(number, env_seed, policy_seed, keep.max_frames, keep.snapshot_every))
             there.add(env_seed)
         number += 1
     return takes
@@ -168,23 +185,22 @@ def _play(env: PixelEnv, makers: Sequence[Any], take: Take, reel: Reel | None = 
     return play_episode(env, maker(env), take, name=maker.name, reel=reel)
 
 
-def _alone(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[Take]], Any]:
-    """Plays and stores by turns; yields (length, return) of what is stored."""
+def _alone(env: PixelEnv, makers: Sequence[Any], store: Store) -> Run:
+    """Plays and stores by turns; yields the rows of what is stored."""
 
-    def run(takes: list[Take]) -> Any:
+    def run(takes: list[Take]) -> Iterator[EpisodeRow]:
         reel = Reel()
         for take in takes:
             episode = _play(env, makers, take, reel)
-            store.append(episode, number=take.number)
-            yield summary(episode)
+            yield store.row(store.append(episode, number=take.number))
 
     return run
 
 
-def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[Take]], Any]:
-    """Plays in this process and stores in another; yields (length, return) of what is stored."""
+def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Run:
+    """Plays in this process and stores in another; yields the rows of what is stored."""
 
-    def run(takes: list[Take]) -> Any:
+    def run(takes: list[Take]) -> Iterator[EpisodeRow]:
         with Keeper(store.path) as keeper:
             for take in takes:
                 reel = keeper.reel()
@@ -196,27 +212,23 @@ def _here(env: PixelEnv, makers: Sequence[Any], store: Store) -> Callable[[list[
     return run
 
 
-def _beside(
-    setup: Setup, makers: Sequence[Any], store: Store, workers: int
-) -> Callable[[list[Take]], Any]:
-    """Plays and stores in worker processes; yields (length, return) as they finish."""
+def _beside(setup: Setup, makers: Sequence[Any], store: Store, workers: int) -> Run:
+    """Plays and stores in worker processes; yields the rows of what is stored."""
 
-    def run(takes: list[Take]) -> Any:
+    def run(takes: list[Take]) -> Iterator[EpisodeRow]:
         build = partial(_recorder, setup, makers, store.path)
         with Workers(build, min(workers, len(takes))) as pool:
-            for _, stored in pool.each(takes):
-                yield stored
+            for _, row in pool.each(takes):
+                yield row
 
     return run
 
 
-def _recorder(setup: Setup, makers: Sequence[Any], path: Path) -> Callable[[Take], Any]:
+def _recorder(setup: Setup, makers: Sequence[Any], path: Path) -> Callable[[Take], EpisodeRow]:
     """What a worker does with a take."""
     env, store = PixelEnv(setup), Store.open(path)
 
-    def answer(take: Take) -> tuple[int, float]:
-        episode = _play(env, makers, take)
-        store.append(episode, number=take.number)
-        return summary(episode)
+    def answer(take: Take) -> EpisodeRow:
+        return store.row(store.append(_play(env, makers, take), number=take.number))
 
     return answer

@@ -38,7 +38,9 @@ def _worded(parameter: inspect.Parameter) -> inspect.Parameter:
     argument = parameter.kind is not inspect.Parameter.KEYWORD_ONLY
     word = None
     if get_origin(kind) in (Union, types.UnionType) and type(None) in kinds:
-        word = next(k for k in kinds if k is not type(None)).__name__.upper()
+        given = next(k for k in kinds if k is not type(None))
+        # Choices speak for themselves.
+        word = given.__name__.upper() if isinstance(given, type) else None
     elif kind is str:
         word = parameter.name.upper()
     if word:

@@ -1,5 +1,7 @@
 """`worldloom record`, `data`, `check`: making stores and looking at them."""
 
+from typing import Literal
+
 
 def record(
     env: str,
@@ -14,6 +16,7 @@ def record(
     max_frames: int | None = None,
     snapshot_every: int = 0,
     heldout: float | None = None,
+    codec: Literal["lossless", "h264", "av1"] | None = None,
 ) -> None:
     """Records episodes of an environment into a store.
 
@@ -29,9 +32,10 @@ def record(
       max_frames: ends an episode after so many frames.
       snapshot_every: keeps the exact state every so many frames, beside that of the first.
       heldout: share of the seeds that is held out; 0.1 for a new store.
+      codec: of frames above 128x128: lossless for a new store; smaller ones always are.
     """
     from worldloom.agents.choose import choose
-    from worldloom.data.record import Limits
+    from worldloom.data.record import Keep
     from worldloom.data.record import record as play
     from worldloom.envs.make import Setup
     from worldloom.errors import WorldloomError
@@ -49,8 +53,7 @@ def record(
         policies=choose(policy),
         seed=seed,
         workers=workers,
-        heldout=heldout,
-        limits=Limits(max_frames, snapshot_every),
+        keep=Keep(max_frames, snapshot_every, heldout, codec),
         progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
     )
     print(made)
