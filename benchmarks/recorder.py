@@ -1,54 +1,139 @@
 """How much of an environment's own speed is left while it is recorded.
 
-    python benchmarks/recorder.py
+    python -m benchmarks.recorder
 
-Rounds of three loops, one after the other: the bare environment with its random
-player in one process, the same with the recorder, and the environment given
-actions that were drawn before. Ratios are taken within a round.
+Three games: Hop, which is ten times as fast as it had to be, and two of ordinary
+speed, recorded as their recipes do. A round records a game with one worker, from
+nothing to the last byte on disk, and plays the very same episodes in a bare loop
+of one process: the environment, its frames at the recorded size, and the player.
+Ratios are taken within a round. Needs the extras `atari` and `crafter`.
 """
 
 import argparse
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import gymnasium
 import numpy as np
 
 from benchmarks import results
+from recipes import crafter_world, pong
+from worldloom import seeding
 from worldloom.agents.choose import choose
-from worldloom.data.record import Limits, record
+from worldloom.data.record import Keep, record
 from worldloom.envs import HOP
-from worldloom.envs.hop_player import Wanderer
+from worldloom.envs.make import Setup
+from worldloom.envs.pixel import PixelEnv, resize
+from worldloom.envs.spaces import to_native
+
+SEED = 0
+Actions = list[list[Any]]  # of every episode, one for each step
 
 
-def bare(frames: int, *, drawn: bool) -> float:
-    """Steps a second of the environment alone, with its player or with actions drawn before."""
-    env, player, rng = gymnasium.make(HOP), Wanderer(), np.random.default_rng(0)
-    actions = np.repeat(rng.integers(0, 2, (frames // 8 + 1, 3)), 8, 0).astype(np.uint8)
-    observation, info = env.reset(seed=0)
-    player.reset()
-    begin = time.perf_counter()
-    for action in actions[:frames]:
-        keys = action if drawn else player(observation, info, rng)["keys"]
-        observation, _, terminated, truncated, info = env.step(keys)
-        if terminated or truncated:
-            observation, info = env.reset()
-            player.reset()
-    return frames / (time.perf_counter() - begin)
+@dataclass(frozen=True)
+class Game:
+    """What is recorded.
+
+    Args:
+      setup: of the environment.
+      players: who take turns.
+      episodes: in a round.
+      frames: at most, of an episode; None until it ends by itself.
+    """
+
+    setup: Setup
+    players: tuple[Any, ...]
+    episodes: int
+    frames: int | None = None
 
 
-def recorded(episodes: int, folder: Path) -> tuple[float, int]:
-    """Frames a second of the recorder, from the first frame to the last byte on disk."""
+GAMES = {
+    "hop": Game(Setup(HOP), choose("random"), 1000),
+    "pong": Game(pong.GAME, (pong.Chasers(), *choose("random")), 60, pong.USUAL.frames),
+    "crafter": Game(crafter_world.GAME, (crafter_world.Walkers(),), 24, crafter_world.USUAL.frames),
+}
+
+
+def recorded(game: Game, folder: Path) -> tuple[float, int]:
+    """Frames a second of the recorder, and how many frames it was."""
     shutil.rmtree(folder, ignore_errors=True)
-    done = record(HOP, folder, episodes=episodes, policies=choose("random"), limits=Limits())
+    done = record(
+        game.setup,
+        folder,
+        episodes=game.episodes,
+        policies=game.players,
+        seed=SEED,
+        keep=Keep(max_frames=game.frames),
+    )
     return done.frames / done.seconds, done.frames
 
 
-def interval(ratios: np.ndarray) -> tuple[float, float]:
+def bare(game: Game, known: Actions | None = None) -> tuple[float, int, Actions]:
+    """Frames a second of the environment alone, how many, and what was done.
+
+    Args:
+      game: whose episodes are those that `recorded` records.
+      known: what to do, in place of asking the players.
+    """
+    stage = PixelEnv(game.setup)
+    env, native = stage.env, to_native(stage.env.action_space)
+    most, total, done = game.frames or 10**9, 0, []
+    begin = time.perf_counter()
+    for number in range(game.episodes):
+        player = game.players[number % len(game.players)](stage)
+        rng = np.random.default_rng(seeding.stream(SEED, "policy", number))
+        picture, info = env.reset(seed=seeding.stream(SEED, "episode", number) >> 32)
+        frame = resize(picture, game.setup.size)
+        player.reset()
+        actions: list[Any] = []
+        ended = False
+        while not ended and len(actions) + 1 < most:
+            action = known[number][len(actions)] if known else native(player(frame, info, rng))
+            actions.append(action)
+            picture, _, terminated, truncated, info = env.step(action)
+            frame = resize(picture, game.setup.size)
+            ended = terminated or truncated
+        total += 1 + len(actions)
+        done.append(actions)
+    rate = total / (time.perf_counter() - begin)
+    stage.close()
+    return rate, total, done
+
+
+def measure(name: str, rounds: int, folder: Path) -> dict[str, dict[str, Any]]:
+    """The figures of one game; Hop, the first that was measured, has its name in none."""
+    game, rows = GAMES[name], []
+    for _ in range(rounds):
+        rate, frames = recorded(game, folder)
+        own, same, actions = bare(game)
+        if same != frames:
+            raise SystemExit(f"{name}: {frames} frames were recorded, {same} played bare")
+        drawn = bare(game, actions)[0]
+        rows.append((rate, own, drawn))
+        print(
+            f"{name}: recorded {rate:,.0f}, with player {own:,.0f}, alone {drawn:,.0f} frames/s, "
+            f"share {rate / own:.3f}",
+            flush=True,
+        )
+    rates, end = np.array(rows), "" if name == "hop" else f"_{name}"
+    figures = {}
+    for figure, column in (("record_speed_share", 1), ("record_share_of_drawn_actions", 2)):
+        ratios = rates[:, 0] / rates[:, column]
+        value = float(np.median(ratios))
+        figures[figure + end] = results.figure(value, *interval(ratios), n=len(ratios))
+    for figure, column in (("recorded", 0), ("environment_with_player", 1), ("environment", 2)):
+        value = float(np.median(rates[:, column]))
+        low, high = interval(rates[:, column])
+        figures[figure + end] = results.figure(value, low, high, unit="frames/s", n=len(rates))
+    return figures
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
     """A 95% interval of the median by bootstrap over rounds."""
-    draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
+    draws = np.random.default_rng(0).choice(values, (2000, len(values)))
     low, high = np.percentile(np.median(draws, 1), [2.5, 97.5])
     return float(low), float(high)
 
@@ -56,23 +141,15 @@ def interval(ratios: np.ndarray) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--games", nargs="+", choices=list(GAMES), default=list(GAMES))
     args = parser.parse_args()
-    rows = []
+    figures: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(args.rounds):
-            rate, frames = recorded(args.episodes, Path(folder) / "store")
-            rows.append((rate, bare(frames, drawn=False), bare(frames, drawn=True)))
-            print("recorded {:,.0f}  player {:,.0f}  bare {:,.0f} frames/s".format(*rows[-1]))
-    rates = np.array(rows)
-    figures = {}
-    for name, column in (("record_speed_share", 1), ("record_share_of_drawn_actions", 2)):
-        ratios = rates[:, 0] / rates[:, column]
-        figures[name] = results.figure(float(np.median(ratios)), *interval(ratios), n=len(ratios))
-    for name, column in (("recorded", 0), ("environment_with_player", 1), ("environment", 2)):
-        figures[name] = results.figure(float(np.median(rates[:, column])), unit="frames/s")
-    command = f"python -m benchmarks.recorder --rounds {args.rounds} --episodes {args.episodes}"
-    results.write("recorder", command=command, seeds=[0], figures=figures)
+        for name in args.games:
+            figures |= measure(name, args.rounds, Path(folder) / "store")
+    if set(args.games) == set(GAMES):  # otherwise somebody is only looking
+        command = f"python -m benchmarks.recorder --rounds {args.rounds}"
+        results.write("recorder", command=command, seeds=[SEED], figures=figures)
 
 
 if __name__ == "__main__":
