@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from worldloom.agents.choose import choose
 from worldloom.cli import main
+from worldloom.data.check import check_store
 from worldloom.data.folder import read_row
 from worldloom.data.record import Keep, record
 from worldloom.data.store import Store
@@ -125,6 +127,28 @@ def test_a_script_without_a_guard_records(tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "s")]
     subprocess.run(command, check=True, capture_output=True)
     assert len(Store.open(tmp_path / "s")) == 2
+
+
+@pytest.mark.slow
+def test_a_recorder_that_is_killed_loses_only_the_episode_that_is_played(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    command = ["record", HOP, str(path), "--episodes", "5000", "--size", "32"]
+    recorder = subprocess.Popen([sys.executable, "-m", "worldloom", *command])
+    deadline = time.monotonic() + 60
+    while len(list(path.glob("episodes/[0-9]*"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    recorder.kill()
+    recorder.wait()
+    stored = -1
+    while stored < len(list(path.glob("episodes/[0-9]*"))) and time.monotonic() < deadline:
+        stored = len(list(path.glob("episodes/[0-9]*")))  # what was handed over is still stored
+        time.sleep(0.5)
+    assert stored >= 4
+    assert not [problem for problem in check_store(path) if not problem.leftover]
+    rows = Store.open(path).episodes
+    assert [int(row.name.split("-")[0]) for row in rows] == list(range(stored))
+    record(SMALL, path, episodes=1, policies=choose("random"), keep=Keep(max_frames=5), workers=0)
+    assert len(Store.open(path)) == stored + 1
 
 
 class Broken(gymnasium.Env):

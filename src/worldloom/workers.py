@@ -2,7 +2,7 @@
 
 Used wherever environments run side by side. Workers are spawned, never forked,
 import no torch, ignore Ctrl-C (their parent decides) and end when their parent
-does, however it ends. Knows nothing of environments.
+does, however it ends, once they have answered what it had sent. Knows nothing of environments.
 """
 
 import multiprocessing
@@ -11,7 +11,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -149,14 +150,15 @@ def _serve(pipe: Connection, build: Callable[[], Answer]) -> None:
     """The life of a worker: answer until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        answer = _attempt(build)
+    kind, answer = _attempt(build)
+    # A parent that is killed is noticed at the end of what it had sent: messages that wait
+    # are answered all the same, though nobody hears it.
+    with suppress(EOFError, OSError):  # the latter in the middle of a message
         while True:
             message = pipe.recv()
-            kind, value = answer
-            pipe.send(_attempt(lambda value=value, m=message: value(m)) if kind == "ok" else answer)
-    except (EOFError, ConnectionResetError, BrokenPipeError):
-        return
+            reply = _attempt(partial(answer, message)) if kind == "ok" else (kind, answer)
+            with suppress(BrokenPipeError):
+                pipe.send(reply)
 
 
 def _attempt(call: Callable[[], Any]) -> tuple[str, Any]:

@@ -98,7 +98,6 @@ class Keeper:
         """Takes a process's oldest answer, and the reel back."""
         reel = self._busy[worker].popleft()
         self._kept.append(self._workers.receive(worker))
-        reel.hide()
         self._free[worker].append(reel)
 
 

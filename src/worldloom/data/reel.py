@@ -41,18 +41,14 @@ class Reel:
 
 
 class SharedReel(Reel):
-    """A reel whose memory another process opens by its name, once, with `look`.
-
-    `hide` takes the name away as soon as the other has looked, so that a
-    process that is killed leaves nothing behind.
-    """
+    """A reel whose memory another process opens by its name, once, with `look`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.name = ""
 
     def hide(self) -> None:
-        """Unlinks the name; whoever has looked keeps looking."""
+        """Unlinks the name, where nobody has looked yet."""
         if self.name:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.name)
@@ -66,8 +62,12 @@ class SharedReel(Reel):
 
 
 def look(name: str) -> np.ndarray:
-    """The memory of another process's reel, `[bytes]` uint8."""
+    """The memory of another process's reel, `[bytes]` uint8.
+
+    Takes its name away, so that processes that are killed leave nothing behind.
+    """
     file = os.open(name, os.O_RDWR)
+    os.unlink(name)
     memory = mmap.mmap(file, 0)
     os.close(file)
     return np.frombuffer(memory, np.uint8)
