@@ -32,7 +32,9 @@ WORDS = {
     "generate_ratio_nicklashansen": "one generated frame, against `nicklashansen/dreamer4`",
     "generate_ratio_pypi_dreamer4": "one generated frame, against PyPI `dreamer4`",
     "matmul_share_train": "training step, share of the machine's own matrix-multiply rate",
-    "record_speed_share": "recorder, share of the environment's own speed",
+    "record_speed_share": "recorder, share of the environment's own speed: Hop, which is fast",
+    "record_speed_share_pong": "recorder, share of the environment's own speed: Atari Pong",
+    "record_speed_share_crafter": "recorder, share of the environment's own speed: Crafter",
 }
 
 
