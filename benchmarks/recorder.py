@@ -51,9 +51,9 @@ class Game:
 
 
 GAMES = {
-    "hop": Game(Setup(HOP), choose("random"), 1000),
-    "pong": Game(pong.GAME, (pong.Chasers(), *choose("random")), 60, pong.USUAL.frames),
-    "crafter": Game(crafter_world.GAME, (crafter_world.Walkers(),), 24, crafter_world.USUAL.frames),
+    "hop": Game(Setup(HOP), choose("random"), 400),
+    "pong": Game(pong.GAME, (pong.Chasers(), *choose("random")), 30, pong.USUAL.frames),
+    "crafter": Game(crafter_world.GAME, (crafter_world.Walkers(),), 12, crafter_world.USUAL.frames),
 }
 
 
