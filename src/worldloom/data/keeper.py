@@ -1,7 +1,9 @@
-"""Stores episodes in processes beside the one that plays them.
+"""Stores episodes in a process beside the one that plays them.
 
 Frames are handed over in shared memory. A thread would not do: an environment
 in Python holds the interpreter, and the encoder would wait for it at every frame.
+One process, so that episodes are stored in order: a recorder that is killed leaves
+the first ones, without a gap. A second took more from the game than it gave.
 """
 
 from collections import deque
@@ -20,15 +22,14 @@ from worldloom.data.store import Store
 from worldloom.data.types import Episode
 from worldloom.workers import Workers
 
-PROCESSES = 2  # one encodes while the other waits for the disk
-REELS = 2  # of each process: one is being stored, the other is full or played into
+REELS = 4  # one is being stored, one is played into, the others are full
 
 # Name of a reel, shape of the frames, fields of the episode without them, its number.
 Message = tuple[str, tuple[int, ...], dict[str, Any], int]
 
 
 class Keeper:
-    """Processes that append to a store; use as a context.
+    """A process that appends to a store; use as a context.
 
     Leaving the context, even by Ctrl-C, first stores what was put.
 
@@ -37,20 +38,16 @@ class Keeper:
     """
 
     def __init__(self, path: Path) -> None:
-        self._workers = Workers(partial(_storer, path), PROCESSES, script=False)
-        # A reel stays with its process, which looks at the memory once.
-        self._free = [[SharedReel() for _ in range(REELS)] for _ in range(PROCESSES)]
-        self._busy: list[deque[SharedReel]] = [deque() for _ in range(PROCESSES)]
+        self._workers = Workers(partial(_storer, path), 1, script=False)
+        self._free = [SharedReel() for _ in range(REELS)]
+        self._busy: deque[SharedReel] = deque()
         self._kept: list[EpisodeRow] = []
 
     def reel(self) -> SharedReel:
         """Memory for the frames of the next episode; waits until some is free."""
-        for worker, reels in enumerate(self._busy):
-            while reels and self._workers.ready(worker):
-                self._collect(worker)
-        if not any(self._free):
-            self._collect(self._workers.wait(range(PROCESSES))[0])
-        return max(self._free, key=len)[-1]
+        while self._busy and (not self._free or self._workers.ready(0)):
+            self._collect()
+        return self._free[-1]
 
     def put(self, episode: Episode, reel: SharedReel, number: int) -> None:
         """Hands over an episode whose frames of camera `main` lie in `reel`.
@@ -62,10 +59,9 @@ class Keeper:
         """
         frames = episode.frames["main"]
         rest = {f.name: getattr(episode, f.name) for f in fields(episode) if f.name != "frames"}
-        worker = next(i for i, free in enumerate(self._free) if reel in free)
-        self._free[worker].remove(reel)
-        self._busy[worker].append(reel)
-        self._workers.send(worker, (reel.name, frames.shape, rest, number))
+        self._free.remove(reel)
+        self._busy.append(reel)
+        self._workers.send(0, (reel.name, frames.shape, rest, number))
 
     def kept(self) -> list[EpisodeRow]:
         """Rows of the episodes stored since the last call."""
@@ -74,9 +70,8 @@ class Keeper:
 
     def finish(self) -> None:
         """Waits until everything that was put is stored."""
-        for worker, reels in enumerate(self._busy):
-            while reels:
-                self._collect(worker)
+        while self._busy:
+            self._collect()
 
     def __enter__(self) -> Self:
         return self
@@ -90,15 +85,15 @@ class Keeper:
         try:
             self.finish()
         finally:
-            for reel in (reel for reels in [*self._free, *self._busy] for reel in reels):
+            for reel in (*self._free, *self._busy):
                 reel.hide()
             self._workers.close()
 
-    def _collect(self, worker: int) -> None:
-        """Takes a process's oldest answer, and the reel back."""
-        reel = self._busy[worker].popleft()
-        self._kept.append(self._workers.receive(worker))
-        self._free[worker].append(reel)
+    def _collect(self) -> None:
+        """Takes the oldest answer, and its reel back."""
+        reel = self._busy.popleft()
+        self._kept.append(self._workers.receive(0))
+        self._free.append(reel)
 
 
 def _storer(path: Path) -> Callable[[Message], EpisodeRow]:

@@ -98,7 +98,7 @@ def record(
       episodes: how many to add.
       policies: who acts, in turns; see `worldloom.agents.choose`.
       seed: of everything.
-      workers: processes that play. 1 plays in this one and stores in others
+      workers: processes that play. 1 plays in this one and stores in another
         beside it; 0 does both in this one, by turns, which starts sooner.
       keep: what is kept of every episode, and how.
       progress: called with (episodes done, episodes asked for).
