@@ -53,7 +53,8 @@ def test_the_oracle_is_exact_beats_everything_and_listens(oracle):
 def test_every_reference_row_is_there_and_the_tokenizer_is_the_ceiling(oracle):
     rows = ["world", "persistence", "background", "blind", "shuffled", "tokenizer", "real"]
     assert list(oracle.tables["foreground_psnr"].rows) == [*rows, "real_shuffled"]
-    assert cells(oracle, "tokenizer")[0] == pytest.approx(38.5, abs=0.5)  # colours 4.5 off, rms
+    # Colours moved to the middle of eight: off by 2.3 of 255 if all are as frequent, 4 at most.
+    assert 36.0 < cells(oracle, "tokenizer")[0] < 40.9
     assert oracle.figures["foreground_gain_db_h1"].ceiling == pytest.approx(
         cells(oracle, "tokenizer")[0] - cells(oracle, "persistence")[0], abs=1e-3
     )
