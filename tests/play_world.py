@@ -26,6 +26,9 @@ class Count:
     def __len__(self):
         return len(self.seed)
 
+    def copy(self):
+        return self  # nothing in it is ever written to
+
 
 class CountingWorld:
     """Draws its seed as the colour, ticks as a moving dot, and a white bar for each held key.

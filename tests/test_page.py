@@ -267,13 +267,178 @@ def test_large_frames_are_drawn_from_jpeg(visit):
         one.wait(bright.replace("> 240", "< 16"))
 
 
+# Time travel
+
+TICK = """() => {
+  const { data } = document.getElementById('view').getContext('2d').getImageData(0, 38, 40, 1);
+  return [...Array(40).keys()].find((x) => data[4 * x + 1] === 255);
+}"""
+
+
+def settled(one):
+    """Pauses, and returns the tick (below 40) that is shown."""
+    one.page.keyboard.press("KeyP")
+    one.state("paused")
+    one.page.wait_for_timeout(200)
+    return one.page.evaluate(TICK)
+
+
+def played(one, ticks):
+    """Waits until so many ticks are in the past."""
+    one.wait("n => Number(document.getElementById('past').value) >= n", ticks)
+
+
+def test_a_held_key_goes_back_and_its_release_plays_on(visit, served):
+    one = visit(served)
+    played(one, 25)
+    one.page.keyboard.down("Backspace")
+    one.state("rewinding")
+    one.wait("() => document.getElementById('notice').textContent.startsWith('−0.')")
+    one.wait("() => Number(document.getElementById('past').value) < 15")
+    one.page.keyboard.up("Backspace")
+    one.wait("() => Number(document.getElementById('past').value) < 24")  # the server agrees
+    one.state("playing")
+    one.wait("() => document.getElementById('notice').textContent === ''")
+    played(one, 30)
+
+
+def test_the_film_is_dragged_and_shows_what_was(visit, served):
+    one = visit(served)
+    played(one, 20)
+    now = settled(one)
+    box = one.page.locator("#past").bounding_box()
+    y = box["y"] + box["height"] / 2
+    one.page.mouse.move(box["x"] + 0.5 * box["width"], y)
+    one.page.mouse.down()
+    assert one.page.evaluate(TICK) == now, "there is no going forward"
+    one.page.mouse.move(box["x"] + (10 / 600) * box["width"], y)
+    one.state("rewinding")
+    there = int(one.page.input_value("#past"))
+    assert 5 <= there <= 15
+    near = abs(one.page.evaluate(TICK) - there)  # a frame may have been dropped
+    assert near <= 3, "the small picture is that of the moment"
+    one.page.mouse.up()
+    one.state("paused")
+    one.wait(f"n => ({TICK})() === n", there)
+    one.page.keyboard.press("Period")
+    one.wait(f"n => ({TICK})() === n", there + 1)
+    assert int(one.page.input_value("#past")) == there + 1
+
+
+def test_the_film_is_a_slider_for_the_keyboard(visit, served):
+    one = visit(served)
+    played(one, 10)
+    one.page.focus("#past")
+    one.page.keyboard.press("ArrowLeft")
+    one.state("paused")
+    one.page.wait_for_timeout(200)
+    there = one.page.evaluate(TICK)
+    for away in (1, 2):
+        one.page.keyboard.press("ArrowLeft")
+        one.wait(f"n => ({TICK})() === n", there - away)
+    assert one.page.get_attribute("#past", "aria-valuetext") == "now"
+    assert one.page.get_attribute("#past", "aria-label") == "Go back in time"
+    one.lit(0, False)
+
+
+def test_branches_are_tabs_that_keep_their_present(visit, served):
+    one = visit(served)
+    played(one, 5)
+    assert one.page.locator(".tab").count() == 0
+    root = settled(one)
+    one.page.keyboard.press("KeyB")
+    one.wait("() => document.querySelectorAll('.tab').length === 2")
+    current = "n => document.querySelector('[data-branch][aria-pressed=true]').dataset.branch === n"
+    one.wait(current, "2")
+    for _ in range(3):
+        one.page.keyboard.press("Period")
+    one.wait(f"n => ({TICK})() === n", root + 3)
+    one.page.keyboard.press("BracketLeft")
+    one.wait(current, "1")
+    one.wait(f"n => ({TICK})() === n", root)
+    one.page.click("[data-branch='2']")
+    one.wait(f"n => ({TICK})() === n", root + 3)
+    one.page.keyboard.down("Backspace")  # the film of a branch reaches back beyond its root
+    one.wait(f"n => ({TICK})() < n", root)
+    one.page.keyboard.up("Backspace")
+    one.page.click("[data-branch='2'] + .run")
+    one.wait(
+        "() => document.querySelector('.run[aria-pressed=true]')?.title.startsWith('Branch 2')"
+    )
+    one.page.click("#branch")
+    one.wait(current, "3")
+    one.page.click("[aria-label='Close branch 3']")
+    one.wait(current, "2")
+    one.page.click("[aria-label='Close branch 1']")
+    one.wait("() => document.querySelectorAll('.tab').length === 0")
+
+
+def test_two_tabs_of_the_browser_at_once(visit, served):
+    one, two = visit(served), visit(served)
+    played(one, 12)
+    one.page.keyboard.press("KeyB")
+    one.wait("() => document.querySelectorAll('.tab').length === 2")
+    before = int(two.page.input_value("#past"))
+    one.page.keyboard.down("Backspace")
+    one.state("rewinding")
+    one.page.wait_for_timeout(300)
+    one.page.keyboard.up("Backspace")
+    played(two, before + 10)
+    assert two.page.locator(".tab").count() == 0
+    two.page.keyboard.down("ArrowLeft")
+    two.lit(0)
+    one.lit(0, False)
+
+
+def test_what_is_refused_is_told_and_play_goes_on(visit, served):
+    one = visit(served)
+    for _ in range(8):
+        one.page.keyboard.press("KeyB")
+    words = "there are 8 branches already · close one of them"
+    one.wait("w => document.getElementById('notice').textContent === w", words)
+    one.wait("() => document.getElementById('notice').textContent === ''")
+    one.state("playing")
+    assert one.page.locator(".tab").count() == 8
+
+
+def test_a_world_that_only_goes_forward_shows_no_film(visit):
+    world = CountingWorld()
+    object.__setattr__(world.spec, "capabilities", frozenset({"render"}))
+    with served_in_thread(Session(world, from_seed, fps=30)) as served:
+        one = visit(served)
+        assert not one.page.is_visible("#time")
+        one.page.keyboard.press("Backspace")
+        one.page.wait_for_timeout(150)
+        assert one.page.get_attribute("body", "data-state") == "playing"
+
+
+def test_a_film_keeps_a_bounded_past_and_forgets_what_was_undone(visit, served):
+    one = visit(served)
+    result = one.page.evaluate(
+        """async () => {
+      const { Film } = await import('/page/film.js');
+      const film = new Film(2, 2, 4);
+      const picture = (n) => new ImageData(new Uint8ClampedArray(16).fill(n), 2, 2);
+      const fork = () => film.fork(5);
+      for (const n of [0, 1, 2, 3, 4, 5, 6]) film.put(n, picture(200 + n));
+      const bounded = [film.oldest, film.head, film.nearest(0), film.nearest(9)];
+      const other = fork();
+      film.put(3, picture(9));
+      film.put(6, picture(10));
+      return [bounded, film.nearest(5), film.nearest(4), film.nearest(2),
+              other.head, other.nearest(6), other.nearest(4)];
+    }"""
+    )
+    assert result == [[2, 6, 2, 6], 6, 3, 2, 5, 5, 4]
+
+
 PHONES = [{"width": 390, "height": 664}, {"width": 844, "height": 390}]
 
 
 @pytest.mark.parametrize("viewport", PHONES)
 def test_a_phone_shows_everything_and_fingers_play(visit, served, viewport):
     one = visit(served, viewport=viewport, has_touch=True, is_mobile=True, device_scale_factor=3)
-    inside = """() => ['stage', 'view', 'bar', 'pad', 'others'].every((id) => {
+    inside = """() => ['stage', 'view', 'past', 'branch', 'bar', 'pad', 'others'].every((id) => {
       const box = document.getElementById(id).getBoundingClientRect();
       return box.width > 0 && box.left >= 0 && box.top >= 0 &&
         box.right <= innerWidth + 0.5 && box.bottom <= innerHeight + 0.5;
@@ -288,6 +453,11 @@ def test_a_phone_shows_everything_and_fingers_play(visit, served, viewport):
     one.lit(4)
     one.page.evaluate(press, ["ArrowLeft", "pointerup"])
     one.lit(0, False)
+    one.page.tap("#branch")
+    one.wait("() => document.querySelectorAll('.tab').length === 2")
+    one.wait(inside)
+    one.page.tap("#past", position={"x": 2, "y": 20})
+    one.wait("() => document.body.dataset.state === 'playing'")
     one.page.tap("#pause")
     one.state("paused")
 
@@ -339,7 +509,7 @@ def test_dark_and_light_are_readable(visit, served):
     }"""
     for scheme in ("dark", "light"):
         one = visit(served, color_scheme=scheme)
-        for part in ("h1", "#kind", "dt", ".key", ".seed"):
+        for part in ("h1", "#kind", "dt", ".key", ".seed", "#branch", "#help"):
             assert one.page.evaluate(contrast, part) >= 4.5, (scheme, part)
 
 

@@ -27,6 +27,11 @@ def test_every_message_is_understood():
     assert parse(_text(type="pause", on=True)) == protocol.Pause(True)
     assert parse(_text(type="step")) == protocol.StepOnce()
     assert parse(_text(type="reset", seed=4)) == protocol.Reset(4)
+    assert parse(_text(type="rewind", ticks=3, moment=40)) == protocol.Rewind(3, 40)
+    assert parse(_text(type="branch")) == protocol.Fork()
+    assert parse(_text(type="switch", branch=2)) == protocol.Switch(2)
+    assert parse(_text(type="drop", branch=2)) == protocol.Drop(2)
+    assert parse(_text(type="run", branch=2, on=True)) == protocol.RunOn(2, True)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,13 @@ def test_every_message_is_understood():
         _text(type="reset", seed=-1),
         _text(type="reset", seed=2**31),
         _text(type="step", pad="x" * 5000),
+        _text(type="rewind", ticks=1),
+        _text(type="rewind", ticks=-1, moment=4),
+        _text(type="rewind", ticks=1.5, moment=4),
+        _text(type="switch"),
+        _text(type="switch", branch=0),
+        _text(type="drop", branch="2"),
+        _text(type="run", branch=2, on=1),
     ],
 )
 def test_anything_else_is_a_typed_error(text):
@@ -83,10 +95,10 @@ def test_the_greeting_is_checked():
         check_hello(protocol.StepOnce(), "secret")
 
 
-def test_the_header_is_sixteen_little_endian_bytes():
-    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET)
-    assert header.pack() == struct.pack("<IIIHBB", 1, 2, 3, 4, 1, 5)
-    assert len(header.pack()) == 16
+def test_the_header_is_twenty_four_little_endian_bytes():
+    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET, 7, 8)
+    assert header.pack() == struct.pack("<IIIHBBII", 1, 2, 3, 4, 1, 5, 7, 8)
+    assert len(header.pack()) == 24
     assert Header.unpack(header.pack() + b"image") == header
 
 

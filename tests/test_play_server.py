@@ -64,7 +64,7 @@ class Page:
                 if ack:
                     self.say("ack", frame=header.frame)
                 shape = (self.ready["height"], self.ready["width"], 3)
-                return header, np.frombuffer(data[16:], np.uint8).reshape(shape)
+                return header, np.frombuffer(data[protocol.HEADER.size :], np.uint8).reshape(shape)
 
     def silent(self, seconds):
         """Whether no frame comes within `seconds`."""
@@ -150,7 +150,7 @@ def test_a_page_is_greeted_and_gets_frames(served):
     ready = page.ready
     assert (ready["width"], ready["height"], ready["panes"], ready["fps"]) == (40, 40, 1, 100)
     assert (ready["version"], ready["kind"], ready["seed"]) == (protocol.VERSION, "real", 4)
-    assert ready["can_rewind"] is False and ready["can_compare"] is False
+    assert ready["can_rewind"] is True and ready["can_compare"] is False
     assert ready["keys"][0]["codes"] == ["ArrowLeft", "KeyA"]
     first, image = page.frame()
     assert first.frame == 1 and first.flags == protocol.RESET and first.format == protocol.RAW
@@ -173,7 +173,7 @@ def test_large_frames_come_as_jpeg():
             if isinstance(data, bytes):
                 break
         assert Header.unpack(data).format == protocol.JPEG
-        assert data[16:18] == b"\xff\xd8"
+        assert data[protocol.HEADER.size :][:2] == b"\xff\xd8"
 
 
 def test_held_keys_act_until_they_are_released(served):
@@ -278,7 +278,8 @@ def test_stats_name_every_stage():
         page.say("pause", on=True)
         until(lambda: "input_to_frame" in page.text("stats")["stages"])
         stats = page.text("stats")
-        assert set(stats["stages"]) == {"wait", "step", "render", "encode", "input_to_frame"}
+        stages = {"wait", "step", "render", "keep", "encode", "input_to_frame"}
+        assert set(stats["stages"]) == stages
         # The start and perhaps the pause gave a frame each; one may wait, one be on its way.
         shown = stats["sent"] + stats["dropped"]
         assert stats["ticks"] >= 15 and -1 <= shown - stats["ticks"] <= 2

@@ -71,6 +71,7 @@ class _Kit:
         yield "rows do not see their neighbours", frozenset({"fork", "render"}), self.rows_alone
         yield "states stack", frozenset({"fork", "render"}), self.stack
         yield "a snapshot starts where it was taken", frozenset({"snapshot", "render"}), self.again
+        yield "a mark recalls its moment exactly", frozenset({"recall", "render"}), self.recall
         yield "reseeding changes the future only", frozenset({"reseed", "render"}), self.reseed
 
     def shapes(self) -> None:
@@ -157,6 +158,23 @@ class _Kit:
         one, _ = self.world.step(state, self.actions[1])
         two, _ = self.world.step(begun, self.actions[1])
         assert torch.equal(self._render(one), self._render(two)), "a snapshot goes another way"
+
+    def recall(self) -> None:
+        """Marks one step after another, then goes back to each of them, twice."""
+        world: Any = self.world
+        state, _ = self._start()
+        marks, seen, since = [], [], None
+        for action in self.actions:
+            since = world.mark(state, since)
+            marks.append(since)
+            state, _ = world.step(state, action)
+            seen.append(self._render(state))
+        for index, mark in [*enumerate(marks), *enumerate(marks)]:
+            again = world.recall(mark)
+            for action, picture in zip(self.actions[index:], seen[index:], strict=True):
+                again, _ = world.step(again, action)
+                same = torch.equal(self._render(again), picture)
+                assert same, f"the mark of step {index} goes another way"
 
     def reseed(self) -> None:
         state, _ = self._start()

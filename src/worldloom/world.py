@@ -15,7 +15,10 @@ from worldloom.actions import Action, ActionSpec
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 
-CAPABILITIES = ("render", "observe", "score", "features", "steer", "fork", "reseed", "snapshot")
+CAPABILITIES = (
+    *("render", "observe", "score", "features", "steer"),
+    *("fork", "recall", "reseed", "snapshot"),
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class World(Protocol):
       features: `features(state, layer=None) -> [B, D]`.
       steer: `steer(state, vector, layer) -> state`.
       fork: states are values; `state[rows]` and `copy` give independent branches.
+      recall: `mark(state, since=None) -> mark` keeps a moment in little room, and
+        `recall(mark) -> state` gives it back exactly, as often as is wished. `since` is the
+        mark of the step just before, if there is one: what both hold is kept once.
       reseed: `reseed(state, seeds) -> state`: another of the possible futures.
       snapshot: `snapshot(state) -> tuple[bytes, ...]`, and starts from "snapshot".
     A world whose state is a handle has `release(state)` and lacks `fork`.

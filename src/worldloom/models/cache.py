@@ -80,6 +80,37 @@ class Ring:
         age = (self.count[:, None] - 1 - place) % size + 1
         return torch.where(age <= self.count[:, None], age, size + 1)
 
+    def frame(self, age: int) -> Tensor:
+        """What the frame `age` frames ago left, the newest being 1.
+
+        Args:
+          age: from 1 to R.
+
+        Returns:
+          `[B, F]` its keys and values of all layers, zeros where no frame was committed.
+        """
+        rows = torch.arange(len(self.count), device=self.count.device)
+        place = (self.count - age) % self.k[0].shape[3]
+        return torch.cat([part[rows, :, :, place].flatten(1) for part in (*self.k, *self.v)], 1)
+
+    def refill(self, frames: Sequence[Tensor], count: Tensor) -> None:
+        """Puts frames back where they were, to the bit.
+
+        Args:
+          frames: what `frame` gave for ages 1 to R.
+          count: `[B]` of the ring that they were taken from.
+        """
+        size = self.k[0].shape[3]
+        place = torch.arange(size, device=count.device)
+        rows = torch.arange(len(count), device=count.device)[:, None]
+        parts = (*self.k, *(v[..., :-1, :] for v in self.v))
+        widths = [part[:, :, :, 0].flatten(1).shape[1] for part in parts]
+        by_place = torch.stack(list(frames), 1)[rows, (count[:, None] - 1 - place) % size]
+        for part, values in zip(parts, by_place.split(widths, -1), strict=True):
+            slots, heads, _, dim = part.shape[1:]
+            part.copy_(values.unflatten(-1, (slots, heads, dim)).movedim(1, 3))
+        self.count = count.clone()
+
     def past(self) -> list[TimeCache]:
         """What every time layer of the next frame reads: rotated keys, values, mask."""
         size, dim = self.k[0].shape[3:]

@@ -68,6 +68,28 @@ class DreamState:
 
 
 @dataclass(frozen=True)
+class DreamMark:
+    """A moment of a dream, from which its state is put together again exactly.
+
+    Each tuple names what single frames left, newest first. What frames leave never changes,
+    so the marks of one past point at the same tensors: a further mark costs one frame.
+
+    Args:
+      cached: `[B, F]` keys and values, of as many frames as the ring has places.
+      latents: `[B, N, D]` as shown, of the last W frames.
+      before: `[B, N, D]` as committed, of the last `copy` frames.
+      count: `[B]` int64 the number of the next frame.
+      seeds: `[B]` int64.
+    """
+
+    cached: tuple[Tensor, ...]
+    latents: tuple[Tensor, ...]
+    before: tuple[Tensor, ...]
+    count: Tensor
+    seeds: Tensor
+
+
+@dataclass(frozen=True)
 class Sampler:
     """How frames are drawn.
 
@@ -123,9 +145,7 @@ class DreamWorld:
         latents = clip.latents if kind == "latents" else self.encode(clip.frames["main"])
         latents = latents.to(self.device, torch.float32)
         rows, length = latents.shape[:2]
-        shape = self.dynamics.shape
-        head = (shape.kv_heads, shape.width // shape.heads)
-        ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, self.device)
+        shape, ring = self.dynamics.shape, self._empty_ring(rows)
         history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
         before = latents.new_zeros(rows, shape.tokens, shape.copy * shape.channels)
         state = DreamState(ring, history, before, seeds.to(self.device).clone())
@@ -171,6 +191,35 @@ class DreamWorld:
         del camera  # there is one; `spec.cameras` says so
         return to_bytes(self.tokenizer.decode_last(state.latents, state.ring.count))
 
+    @torch.inference_mode()
+    def mark(self, state: DreamState, since: DreamMark | None = None) -> DreamMark:
+        """Keeps the moment `state`, which `since` was one step before."""
+        ring, shape = state.ring, self.dynamics.shape
+        shown = state.latents.unbind(1)[::-1]
+        before = state.before.split(shape.channels, -1) if shape.copy else ()
+        if since is None:
+            cached = tuple(ring.frame(age) for age in range(1, shape.window))
+            shown, before = _own(shown), _own(before)
+        else:
+            cached = (ring.frame(1), *since.cached[:-1])
+            shown = (*_own(shown[:1]), *since.latents[:-1])
+            before = (*_own(before[:1]), *since.before[:-1])
+        return DreamMark(cached, shown, before, ring.count.clone(), state.seeds.clone())
+
+    @torch.inference_mode()
+    def recall(self, mark: DreamMark) -> DreamState:
+        """The state that `mark` keeps, in memory of its own."""
+        ring = self._empty_ring(len(mark.seeds))
+        ring.refill(mark.cached, mark.count)
+        latents = torch.stack(mark.latents[::-1], 1)
+        before = torch.cat(mark.before or (latents[:, 0, :, :0],), -1)
+        return DreamState(ring, latents, before, mark.seeds.clone())
+
+    def _empty_ring(self, rows: int) -> Ring:
+        shape = self.dynamics.shape
+        head = (shape.kv_heads, shape.width // shape.heads)
+        return Ring.empty(rows, shape.ring_slots(), head, shape.window, self.device)
+
     def reseed(self, state: DreamState, seeds: Tensor) -> DreamState:
         """Another of the possible futures: the same past under other noise."""
         other = state.copy()
@@ -193,6 +242,11 @@ class DreamWorld:
         return Action(values, torch.zeros(lead, dtype=torch.bool))
 
 
+def _own(frames: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Copies: a view would keep the whole state alive that it was cut from."""
+    return tuple(frame.clone() for frame in frames)
+
+
 def arrange(dynamics: Dynamics) -> Dynamics:
     """Lays weights out in memory for few rows: input-major, the same numbers.
 
@@ -212,6 +266,6 @@ def dream_spec(name: str, frame: tuple[int, int], actions: ActionSpec, fps: floa
         cameras={"main": frame},
         action=actions,
         fps=fps,
-        capabilities=frozenset({"render", "fork", "reseed", "reconstruct"}),
+        capabilities=frozenset({"render", "fork", "recall", "reseed", "reconstruct"}),
         starts=frozenset({"frames", "latents"}),
     )

@@ -25,12 +25,12 @@ class Latency:
     """The last `window` durations of each stage, without the first `warmup` of them.
 
     Stages, in ms: `wait` (asleep before a tick), `step` and `render` (the
-    world's), `encode`, and `input_to_frame`: from the arrival of a `keys`
+    world's), `keep` (for going back), `encode`, and `input_to_frame`: from the arrival of a `keys`
     message at the server until the first frame that used it has been handed
     to the socket. A message whose frame was dropped waits for the next frame.
     """
 
-    STAGES: tuple[str, ...] = ("wait", "step", "render", "encode", "input_to_frame")
+    STAGES: tuple[str, ...] = ("wait", "step", "render", "keep", "encode", "input_to_frame")
 
     def __init__(self, window: int = WINDOW, warmup: int = WARMUP) -> None:
         self._warmup = warmup

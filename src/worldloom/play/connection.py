@@ -8,6 +8,7 @@ pages share nothing but the world, which keeps no state.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,11 +19,27 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from worldloom.play import protocol
 from worldloom.play.clock import Latency, next_deadline
 from worldloom.play.keys import Held
-from worldloom.play.protocol import Ack, Header, Keys, Pause, ProtocolError, Reset, StepOnce
-from worldloom.play.session import Frame, Session, SessionState
+from worldloom.play.player import Player, Refused, Shown
+from worldloom.play.protocol import (
+    Ack,
+    Drop,
+    Fork,
+    Header,
+    Keys,
+    Pause,
+    ProtocolError,
+    Reset,
+    Rewind,
+    RunOn,
+    StepOnce,
+    Switch,
+    Travel,
+)
+from worldloom.play.session import Frame, Session
 
 OnWorldThread = Callable[..., Awaitable[Any]]
 MAX_ARRIVALS = 64
+MAX_ORDERS = 32
 
 
 @dataclass(frozen=True)
@@ -36,40 +53,6 @@ class Limits:
     pages: int = 8
 
 
-class Player:
-    """A session's state, touched on the world thread only."""
-
-    def __init__(self, session: Session, latency: Latency) -> None:
-        self._session = session
-        self._latency = latency
-        self._state: SessionState | None = None
-
-    def start(self, seed: int) -> Frame:
-        """Begins at `seed`, in place of whatever was played before."""
-        fresh = self._session.start(seed)
-        self.close()
-        self._state = fresh
-        return self._session.draw(fresh)
-
-    def tick(self, keys: tuple[str, ...]) -> tuple[Frame, float]:
-        """One tick: its frame, and the seconds that the world took for it."""
-        assert self._state is not None, "tick before start"
-        begin = time.perf_counter()
-        self._state = self._session.advance(self._state, keys)
-        stepped = time.perf_counter()
-        frame = self._session.draw(self._state)
-        done = time.perf_counter()
-        self._latency.add("step", stepped - begin)
-        self._latency.add("render", done - stepped)
-        return frame, done - begin
-
-    def close(self) -> None:
-        """Releases the state, once however often it is called."""
-        state, self._state = self._state, None
-        if state is not None:
-            self._session.release(state)
-
-
 @dataclass(frozen=True)
 class Outgoing:
     """A finished frame that waits for the page.
@@ -80,7 +63,7 @@ class Outgoing:
     """
 
     id: int
-    frame: Frame
+    shown: Shown
     flags: int
     model_seconds: float = 0.0
     arrivals: tuple[float, ...] = ()
@@ -106,7 +89,15 @@ class _Wishes:
     input_time: int = 0
     paused: bool = False
     steps: int = 0
-    seed: int | None = None
+    orders: deque[Reset | Travel] = field(default_factory=deque)
+
+    def order(self, wish: Reset | Travel) -> None:
+        """Puts a wish in the queue; a reset takes the place of one just before it."""
+        if isinstance(wish, Reset) and self.orders and isinstance(self.orders[-1], Reset):
+            self.orders.pop()
+        if len(self.orders) >= MAX_ORDERS:
+            raise ProtocolError("malformed", f"more than {MAX_ORDERS} wishes at once", "ask slower")
+        self.orders.append(wish)
 
 
 class Connection:
@@ -147,7 +138,7 @@ class Connection:
           ProtocolError: the page broke the protocol or stopped listening.
           WorldloomError: the world cannot go on.
         """
-        self._wishes.seed = seed
+        self._wishes.order(Reset(seed))
         player = Player(self._session, self.latency)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -183,8 +174,8 @@ class Connection:
             case StepOnce():
                 wishes.steps = min(wishes.steps + 1, 8) if wishes.paused else 1
                 wishes.paused = True
-            case Reset(seed):
-                wishes.seed = seed
+            case Reset() | Rewind() | Fork() | Switch() | Drop() | RunOn():
+                wishes.order(message)
             case _:
                 raise ProtocolError("malformed", "`hello` came twice")
         self._wake.set()
@@ -196,26 +187,54 @@ class Connection:
     async def _tick(self, player: Player) -> None:
         """The server clock. Everything but a plain tick makes it start over."""
         wishes, period = self._wishes, 1 / self._session.fps
-        deadline, shown = self._start_over(), Outgoing(0, Frame(np.empty(0), 0, 0, False), 0)
+        deadline = self._start_over()
+        offered = Outgoing(0, Shown(Frame(np.empty(0), 0, 0, False)), 0)
         while True:
             if await self._page_listens():
                 deadline = self._start_over()
-            if wishes.seed is not None:
-                seed, wishes.seed = wishes.seed, None
-                frame = await self._run(player.start, seed)
-                shown = self._offer(frame, protocol.RESET)
-                await self._send_stats()
+            if wishes.orders:
+                offered = await self._obey(player, wishes.orders.popleft()) or offered
                 deadline = self._start_over()
             elif wishes.paused and not wishes.steps:
-                if not shown.flags & protocol.PAUSED:
-                    shown = self._offer(shown.frame, 0)
+                if not offered.flags & protocol.PAUSED:
+                    offered = self._offer(offered.shown, 0)
                 await self._woken()
                 deadline = self._start_over()
             else:
                 deadline = next_deadline(deadline, time.monotonic(), period)
                 await self._sleep_until(deadline)
-                if wishes.seed is None and (not wishes.paused or wishes.steps):
-                    shown = await self._tick_once(player)
+                if not wishes.orders and (not wishes.paused or wishes.steps):
+                    offered = await self._tick_once(player)
+                    if player.others_run:
+                        await self._run(player.tick_another)
+
+    async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing | None:
+        """Goes elsewhere in time; None where that was refused."""
+        try:
+            match order:
+                case Reset(seed):
+                    shown = await self._run(player.start, seed)
+                case Rewind(ticks, moment):
+                    shown = await self._run(player.rewind, ticks, moment)
+                case Fork():
+                    shown = await self._run(player.branch)
+                case Switch(branch):
+                    shown = await self._run(player.switch, branch)
+                case Drop(branch):
+                    shown = await self._run(player.drop, branch)
+                case RunOn(branch, on):
+                    shown = await self._run(player.run_on, branch, on)
+        except Refused as refusal:
+            error = ProtocolError("refused", refusal.message, refusal.hint)
+            await self._socket.send_json(error.to_json())
+            return None
+        if self._session.can_rewind:
+            # Before the frame: the page knows a branch by the time it sees it.
+            await self._socket.send_json(player.branches())
+        flag = protocol.RESET if isinstance(order, Reset) else protocol.REWOUND
+        offered = self._offer(shown, flag)
+        await self._send_stats()
+        return offered
 
     def _start_over(self) -> float:
         """Now, as a deadline. Inputs that came while the clock stood are not timed."""
@@ -229,10 +248,10 @@ class Connection:
         arrivals, wishes.arrivals = wishes.arrivals, ()
         input_time = wishes.input_time
         wishes.steps = max(0, wishes.steps - 1)
-        frame, seconds = await self._run(player.tick, keys)
+        shown, seconds = await self._run(player.tick, keys)
         self.counts.ticks += 1
-        flags = protocol.RESET if frame.tick == 0 else 0
-        offered = self._offer(frame, flags, seconds, arrivals=arrivals, input_time=input_time)
+        flags = protocol.RESET if shown.frame.tick == 0 else 0
+        offered = self._offer(shown, flags, seconds, arrivals=arrivals, input_time=input_time)
         if flags:
             await self._send_stats()
         return offered
@@ -262,7 +281,7 @@ class Connection:
 
     def _offer(
         self,
-        frame: Frame,
+        shown: Shown,
         flags: int,
         seconds: float = 0.0,
         *,
@@ -271,15 +290,15 @@ class Connection:
     ) -> Outgoing:
         """Puts a frame in the one waiting place; an older one there is dropped."""
         self._frame_id += 1
-        self._seed = frame.seed
+        self._seed = shown.frame.seed
         flags |= protocol.PAUSED if self._wishes.paused else 0
-        flags |= protocol.ENDED if frame.ended else 0
-        offered = Outgoing(self._frame_id, frame, flags, seconds, arrivals, input_time)
+        flags |= protocol.ENDED if shown.frame.ended else 0
+        offered = Outgoing(self._frame_id, shown, flags, seconds, arrivals, input_time)
         if self._waiting is not None:
             self.counts.dropped += 1
             offered = replace(
                 offered,
-                flags=flags | (self._waiting.flags & protocol.RESET),
+                flags=flags | (self._waiting.flags & (protocol.RESET | protocol.REWOUND)),
                 arrivals=self._waiting.arrivals + arrivals,
                 input_time=input_time or self._waiting.input_time,
             )
@@ -299,7 +318,7 @@ class Connection:
     async def _send_frame(self, outgoing: Outgoing) -> None:
         begin = time.monotonic()
         self._in_flight, self._sent_at = outgoing.id, begin
-        image = outgoing.frame.image
+        image = outgoing.shown.frame.image
         if max(image.shape[:2]) <= protocol.RAW_SIDE:
             kind, body = protocol.encode(image)
         else:  # JPEG takes its time: beside the next step, not before it
@@ -312,6 +331,8 @@ class Connection:
             round(1e4 * outgoing.model_seconds),
             kind,
             outgoing.flags,
+            outgoing.shown.moment,
+            outgoing.shown.branch,
         )
         await self._socket.send_bytes(header.pack() + body)
         self.counts.sent += 1

@@ -13,8 +13,11 @@ import numpy as np
 
 from worldloom.actions import Action, ActionSpec, Binary, Categorical, Component, Continuous
 
-# The page's own shortcuts (pause, reset, next start, single step): never given to a world.
-RESERVED = frozenset({"KeyP", "KeyR", "KeyN", "Period"})
+# The page's own shortcuts (pause, reset, next start, single step, branch, rewind, switch):
+# never given to a world.
+RESERVED = frozenset(
+    {"KeyP", "KeyR", "KeyN", "Period", "KeyB", "Backspace", "BracketLeft", "BracketRight"}
+)
 
 _DIRECTIONS = {
     "left": ("ArrowLeft", "KeyA"),

@@ -1,6 +1,6 @@
 """What page and server say to each other, and in which version.
 
-Text messages are JSON objects with a `type`; frames are binary: a header of 16
+Text messages are JSON objects with a `type`; frames are binary: a header of 24
 bytes, little-endian, and one image. Everything that a page sends is checked
 here before anything else sees it.
 """
@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 4096
 MAX_KEYS = 32
 MAX_CODE = 32
 MAX_SEED = 2**31 - 1
+MAX_BRANCH = 2**16 - 1
 RAW_SIDE = 128
 
-HEADER = struct.Struct("<IIIHBB")
+HEADER = struct.Struct("<IIIHBBII")
 RAW, JPEG = 0, 1
 PAUSED, REWOUND, RESET, ENDED = 1, 2, 4, 8
 
@@ -31,7 +32,8 @@ class ProtocolError(Exception):
     """The other side said something that is not in the protocol.
 
     Args:
-      code: one word for programs: "version", "token", "malformed", "slow", "busy", "world".
+      code: one word for programs: "version", "token", "malformed", "slow", "busy", "world";
+        "refused" alone does not end the session.
       message: what is wrong, for people.
       hint: what to do about it.
     """
@@ -96,7 +98,48 @@ class Reset:
     seed: int
 
 
-Message = Hello | Keys | Ack | Pause | StepOnce | Reset
+@dataclass(frozen=True)
+class Rewind:
+    """Go back on this branch.
+
+    Args:
+      ticks: how far.
+      moment: of the frame that the page counts from.
+    """
+
+    ticks: int
+    moment: int
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Open a branch at the present moment, and go on in it. `branch` on the wire."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Go to where the branch with this id was left."""
+
+    branch: int
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Forget the branch with this id."""
+
+    branch: int
+
+
+@dataclass(frozen=True)
+class RunOn:
+    """Whether the branch with this id goes on while the page is elsewhere. `run` on the wire."""
+
+    branch: int
+    on: bool
+
+
+Travel = Rewind | Fork | Switch | Drop | RunOn
+Message = Hello | Keys | Ack | Pause | StepOnce | Reset | Travel
 
 
 def parse(text: str) -> Message:
@@ -129,6 +172,16 @@ def parse(text: str) -> Message:
             return StepOnce()
         case "reset":
             return Reset(_number(data, "seed", 0, MAX_SEED))
+        case "rewind":
+            return Rewind(_number(data, "ticks", 0), _number(data, "moment", 0))
+        case "branch":
+            return Fork()
+        case "switch":
+            return Switch(_number(data, "branch", 1, MAX_BRANCH))
+        case "drop":
+            return Drop(_number(data, "branch", 1, MAX_BRANCH))
+        case "run":
+            return RunOn(_number(data, "branch", 1, MAX_BRANCH), _take(data, "on", bool))
         case kind:
             raise ProtocolError("malformed", f"unknown message type {str(kind)[:40]!r}")
 
@@ -173,7 +226,7 @@ def _codes(data: dict[str, Any], name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Header:
-    """The first 16 bytes of a frame.
+    """The first 24 bytes of a frame.
 
     Args:
       frame: its id; ids grow by one with each tick, so a gap is a dropped frame.
@@ -181,7 +234,9 @@ class Header:
       server_time: ms on the server's clock since the session began, when it was sent.
       model_time: what the tick took, step and render, in 0.1 ms; stops at 65535.
       format: RAW (rows of RGB bytes) or JPEG.
-      flags: of PAUSED, REWOUND, RESET, ENDED.
+      flags: of PAUSED, REWOUND (the page went elsewhere in time), RESET, ENDED.
+      moment: its number on its branch.
+      branch: id of its branch.
     """
 
     frame: int
@@ -190,11 +245,15 @@ class Header:
     model_time: int
     format: int
     flags: int
+    moment: int = 0
+    branch: int = 0
 
     def pack(self) -> bytes:
         wrapped = (self.frame, self.input_time, self.server_time)
         model_time = min(self.model_time, 0xFFFF)
-        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), model_time, self.format, self.flags)
+        place = (self.moment & 0xFFFFFFFF, self.branch)
+        flags = (model_time, self.format, self.flags)
+        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), *flags, *place)
 
     @classmethod
     def unpack(cls, data: bytes) -> "Header":

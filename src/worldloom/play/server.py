@@ -121,7 +121,7 @@ class Room:
             "keys": self.session.keys.to_json(),
             "seed": seed,
             "can_compare": False,
-            "can_rewind": False,
+            "can_rewind": self.session.can_rewind,
         }
 
     def report(self) -> str:

@@ -41,6 +41,22 @@ class SessionState:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A `SessionState` as it is kept, in little room.
+
+    Args:
+      mark: what the world keeps of its own state: a mark, or a copy in worlds without.
+      step: and all others, as in `SessionState`.
+    """
+
+    mark: Any
+    step: Step
+    seed: int
+    tick: int
+    ended_for: int
+
+
+@dataclass(frozen=True)
 class Frame:
     """What a person sees of a moment.
 
@@ -89,6 +105,11 @@ class Session:
         """Height and width of a frame."""
         return self.world.spec.cameras[self.camera]
 
+    @property
+    def can_rewind(self) -> bool:
+        """Whether moments can be kept and gone back to."""
+        return bool({"recall", "fork"} & self.world.spec.capabilities)
+
     @torch.no_grad()
     def start(self, seed: int) -> SessionState:
         """The first moment of the start that `seed` names."""
@@ -113,6 +134,30 @@ class Session:
         action = self.keys.action(keys).map(torch.from_numpy)
         world, step = self.world.step(state.world, action)
         return SessionState(world, step, state.seed, state.tick + 1)
+
+    @torch.no_grad()
+    def keep(self, state: SessionState, since: Moment | None = None) -> Moment:
+        """Keeps `state`, in a world that can rewind.
+
+        Args:
+          since: the moment just before it; what both hold is kept once.
+        """
+        world: Any = self.world
+        if since is not None and state.ended_for:  # the world stands still
+            mark = since.mark
+        elif "recall" in world.spec.capabilities:
+            mark = world.mark(state.world, since.mark if since and state.tick else None)
+        else:
+            mark = state.world.copy()
+        return Moment(mark, state.step, state.seed, state.tick, state.ended_for)
+
+    @torch.no_grad()
+    def back(self, moment: Moment) -> SessionState:
+        """The state that `moment` keeps, as often as is wished."""
+        world: Any = self.world
+        exact = "recall" in world.spec.capabilities
+        state = world.recall(moment.mark) if exact else moment.mark.copy()
+        return SessionState(state, moment.step, moment.seed, moment.tick, moment.ended_for)
 
     @torch.no_grad()
     def draw(self, state: SessionState) -> Frame:

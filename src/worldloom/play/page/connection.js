@@ -1,10 +1,10 @@
 // The socket: greets, parses, comes back after a loss. Knows nothing of keys or canvas.
 
-export const VERSION = 1;
+export const VERSION = 2;
 export const RAW = 0;
 export const FLAGS = { paused: 1, rewound: 2, reset: 4, ended: 8 };
 
-const HEADER = 16;
+const HEADER = 24;
 const FIRST_DELAY = 300;
 const LONGEST_DELAY = 4000;
 // After these another try would end the same way.
@@ -20,6 +20,8 @@ export function parseFrame(buffer) {
     modelTime: view.getUint16(12, true) / 10,
     format: view.getUint8(14),
     flags: view.getUint8(15),
+    moment: view.getUint32(16, true),
+    branch: view.getUint32(20, true),
     image: new Uint8Array(buffer, HEADER),
   };
 }
@@ -28,7 +30,7 @@ export class Connection {
   /**
    * @param {string} url of the socket
    * @param {string} token access token
-   * @param {{ready, frame, stats, error, lost}} on what to call with each message
+   * @param {{ready, frame, branches, stats, error, lost}} on what to call with each message
    */
   constructor(url, token, on) {
     this.url = url;
@@ -63,6 +65,8 @@ export class Connection {
     } else if (message.type === "stats") {
       this.seed = message.seed;
       this.on.stats(message);
+    } else if (message.type === "branches") {
+      this.on.branches(message);
     } else if (message.type === "error") {
       this.final = FINAL.has(message.code);
       this.on.error(message);

@@ -37,9 +37,15 @@ function typing(event) {
  *
  * @param {Held} held
  * @param {(code: string) => boolean} belongs whether the world uses this key
- * @param {Map<string, () => void>} shortcuts the page's own keys
+ * @param {Map<string, () => void | (() => void)>} shortcuts the page's own keys: what pressing
+ *   does, which may return what releasing does
  */
 export function listen(held, belongs, shortcuts) {
+  const endings = new Map();
+  const end = (code) => {
+    endings.get(code)?.();
+    endings.delete(code);
+  };
   addEventListener("keydown", (event) => {
     // A key pressed with a command key never reports its release.
     if (event.ctrlKey || event.metaKey || event.altKey) return held.clear();
@@ -48,11 +54,18 @@ export function listen(held, belongs, shortcuts) {
     if (!shortcut && !belongs(event.code)) return;
     event.preventDefault();
     if (event.repeat) return;
-    if (shortcut) shortcut();
+    if (shortcut) endings.set(event.code, shortcut());
     else held.press(event.code);
   });
-  addEventListener("keyup", (event) => held.release(event.code));
-  addEventListener("blur", () => held.clear());
-  addEventListener("pagehide", () => held.clear());
-  document.addEventListener("visibilitychange", () => document.hidden && held.clear());
+  addEventListener("keyup", (event) => {
+    end(event.code);
+    held.release(event.code);
+  });
+  const lose = () => {
+    for (const code of [...endings.keys()]) end(code);
+    held.clear();
+  };
+  addEventListener("blur", lose);
+  addEventListener("pagehide", lose);
+  document.addEventListener("visibilitychange", () => document.hidden && lose());
 }

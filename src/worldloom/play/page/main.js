@@ -4,6 +4,7 @@ import { Buttons } from "./buttons.js";
 import { Connection, FLAGS } from "./connection.js";
 import { Held, listen } from "./held.js";
 import { Pacer } from "./pacer.js";
+import { Time } from "./time.js";
 import { View, decode } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -17,6 +18,7 @@ const WORDS = {
   paused: "paused",
   ended: "ended",
   playing: "",
+  rewinding: "",
 };
 
 const stage = $("stage");
@@ -29,6 +31,7 @@ let pausedByHiding = false;
 let echoed = 0;
 let roundTrips = [];
 let modelTime = null;
+let told = { words: "", until: 0 };
 
 const now = () => Math.max(1, Math.round(performance.now())) >>> 0;
 const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value)) || 0));
@@ -40,13 +43,21 @@ const held = new Held((codes) => {
 buttons.held = held;
 
 function show(state, words = WORDS[state]) {
+  if (performance.now() < told.until) words = told.words;
   document.body.dataset.state = state;
   if ($("notice").textContent !== words) $("notice").textContent = words;
-  $("pause-word").textContent = paused ? "Resume" : "Pause";
+  $("pause-word").textContent = state === "paused" ? "Resume" : "Pause";
 }
 
+const time = new Time((message) => connection.send(message), {
+  preview: (film, moment) => view.preview(film, moment),
+  tell: show,
+  isPaused: () => paused,
+  leave: () => stage.focus({ preventScroll: true }),
+});
+
 const pacer = new Pacer(({ frame, picture }) => {
-  view.draw(picture);
+  if (!time.back) view.draw(picture);
   stage.dataset.frame = frame.id;
   if (frame.inputTime && frame.inputTime !== echoed) {
     echoed = frame.inputTime;
@@ -61,10 +72,11 @@ async function arrived(frame) {
   connection.send({ type: "ack", frame: frame.id });
   const wasPaused = paused;
   paused = Boolean(frame.flags & FLAGS.paused);
-  if (paused || wasPaused || frame.flags & FLAGS.reset) pacer.reset();
+  time.arrived(frame, picture);
+  if (paused || wasPaused || frame.flags & (FLAGS.reset | FLAGS.rewound)) pacer.reset();
   pacer.offer({ frame, picture }, performance.now());
   modelTime = frame.modelTime || modelTime;
-  show(paused ? "paused" : frame.flags & FLAGS.ended ? "ended" : "playing");
+  if (!time.back) show(paused ? "paused" : frame.flags & FLAGS.ended ? "ended" : "playing");
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
@@ -92,15 +104,24 @@ const connection = new Connection(
       document.title = `${message.title} · worldloom`;
       paused = false;
       pacer.reset();
+      time.ready(message);
       if (document.hidden) hide();
     },
     frame: arrived,
+    branches: (message) => time.branches(message),
     stats(message) {
       if (document.activeElement !== $("seed")) $("seed").value = message.seed;
       $("server-time").textContent = ms(message.stages.input_to_frame?.p50);
     },
-    error: (message) => show("error", [message.message, message.hint].filter(Boolean).join(" · ")),
+    error(message) {
+      const words = [message.message, message.hint].filter(Boolean).join(" · ");
+      if (message.code !== "refused") return show("error", words);
+      told = { words, until: performance.now() + 3000 };
+      show(document.body.dataset.state, words);
+      setTimeout(() => show(document.body.dataset.state), 3010);
+    },
     lost() {
+      time.lost();
       held.clear();
       show("lost");
     },
@@ -135,6 +156,10 @@ listen(
     ["Period", actions.step],
     ["KeyR", actions.reset],
     ["KeyN", actions.next],
+    ["KeyB", () => time.branch()],
+    ["BracketLeft", () => time.turn(-1)],
+    ["BracketRight", () => time.turn(1)],
+    ["Backspace", () => time.hold()],
   ]),
 );
 

@@ -47,6 +47,11 @@ export class View {
     this.canvas.style.height = `${height * scale}px`;
   }
 
+  /** Shows a small picture of the past. */
+  preview(film, moment) {
+    film.draw(this.context, moment, 0, 0, this.canvas.width, this.canvas.height);
+  }
+
   draw(picture) {
     if (picture instanceof ImageData) {
       this.context.putImageData(picture, 0, 0);

@@ -1,0 +1,229 @@
+"""Where one person is in time: the present, the recent past, and branches of both.
+
+Pure, like the session under it. A branch is a list of moments, the newest last; branches
+that grew from one another hold the same moments, so that a branch costs what is new in it.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from worldloom.play.clock import Latency
+from worldloom.play.session import Frame, Moment, Session, SessionState
+
+HISTORY = 600
+BRANCHES = 8
+
+
+class Refused(Exception):
+    """A wish that cannot be granted, and need not end the session.
+
+    Args:
+      message: why, for people.
+      hint: what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame, and where it stands.
+
+    Args:
+      branch: id of its branch.
+      moment: its number on that branch: ticks since the session began, resets included.
+    """
+
+    frame: Frame
+    branch: int = 0
+    moment: int = 0
+
+
+@dataclass
+class Branch:
+    """One course of events.
+
+    Args:
+      id: counts from 1.
+      parent: the branch that it grew from, 0 for the first.
+      root: number of the moment that it grew from.
+      moment: number of its newest moment.
+      past: the newest moments, oldest first; empty where the world cannot go back.
+      runs: goes on without keys while nobody is on it.
+    """
+
+    id: int
+    parent: int
+    root: int
+    moment: int
+    past: deque[Moment] = field(repr=False)
+    runs: bool = False
+
+
+class Player:
+    """A session's state and its past, touched on the world thread only.
+
+    Args:
+      session: pure; may be shared.
+      latency: told what every tick takes.
+      history: for how many ticks one can go back.
+    """
+
+    def __init__(self, session: Session, latency: Latency, history: int = HISTORY) -> None:
+        self._session = session
+        self._latency = latency
+        self._history = history
+        self._state: SessionState | None = None
+        self._here = Branch(1, 0, 0, -1, self._empty())
+        self._branches = {1: self._here}
+        self._next_id = 2
+        self._turn = 0
+
+    def start(self, seed: int) -> Shown:
+        """Begins at `seed`. What was played before stays in the past."""
+        self._enter(self._session.start(seed))
+        self._keep()
+        return self._draw()
+
+    def tick(self, keys: tuple[str, ...]) -> tuple[Shown, float]:
+        """One tick: its frame, and the seconds that the world took for it."""
+        assert self._state is not None, "tick before start"
+        begin = time.perf_counter()
+        self._state = self._session.advance(self._state, keys)
+        stepped = time.perf_counter()
+        frame = self._session.draw(self._state)
+        done = time.perf_counter()
+        self._keep()
+        self._latency.add("step", stepped - begin)
+        self._latency.add("render", done - stepped)
+        self._latency.add("keep", time.perf_counter() - done)
+        return Shown(frame, self._here.id, self._here.moment), done - begin
+
+    def rewind(self, ticks: int, moment: int) -> Shown:
+        """Goes back on this branch, which forgets what came after.
+
+        Args:
+          ticks: how far back.
+          moment: of the frame that `ticks` are counted from: by now there may be newer ones.
+
+        Raises:
+          Refused: the moment is not, or no longer, in the past of this branch.
+        """
+        here, target = self._here, moment - ticks
+        later = here.moment - target
+        if not 0 <= later < len(here.past):
+            self._can_rewind()
+            oldest = here.moment - len(here.past) + 1
+            raise Refused(
+                f"moment {target} is not kept; those from {oldest} to {here.moment} are",
+                "go back less far",
+            )
+        for _ in range(later):
+            here.past.pop()
+        here.moment = target
+        return self._arrive()
+
+    def branch(self) -> Shown:
+        """Opens a branch at the present moment and goes on in it; the other one stays."""
+        self._can_rewind()
+        if len(self._branches) >= BRANCHES:
+            raise Refused(f"there are {BRANCHES} branches already", "close one of them")
+        here = self._here
+        past = self._empty()
+        past.extend(here.past)
+        self._here = Branch(self._next_id, here.id, here.moment, here.moment, past)
+        self._branches[self._next_id] = self._here
+        self._next_id += 1
+        return self._draw()
+
+    def switch(self, branch: int) -> Shown:
+        """Goes to where a branch was left."""
+        self._here = self._known(branch)
+        return self._arrive()
+
+    def drop(self, branch: int) -> Shown:
+        """Forgets a branch; whoever is on it goes to the one that it grew from."""
+        gone = self._known(branch)
+        if len(self._branches) == 1:
+            raise Refused("this is the only branch", "reset to begin again")
+        del self._branches[branch]
+        if gone is not self._here:
+            return self._draw()
+        self._here = self._branches.get(gone.parent) or next(reversed(self._branches.values()))
+        return self._arrive()
+
+    def run_on(self, branch: int, on: bool) -> Shown:
+        """A branch that nobody is on stays as it was left, or goes on without keys."""
+        self._known(branch).runs = on
+        return self._draw()
+
+    @property
+    def others_run(self) -> bool:
+        """Whether there is anything for `tick_another` to do."""
+        return any(branch.runs and branch is not self._here for branch in self._branches.values())
+
+    def tick_another(self) -> None:
+        """One tick of one branch that runs on: they take turns, so that you wait for one only."""
+        others = [b for b in self._branches.values() if b.runs and b is not self._here]
+        if others:
+            branch = others[self._turn % len(others)]
+            self._turn += 1
+            state = self._session.advance(self._session.back(branch.past[-1]), ())
+            branch.past.append(self._session.keep(state, branch.past[-1]))
+            branch.moment += 1
+            self._session.release(state)
+
+    def branches(self) -> dict[str, Any]:
+        """What the page is told of them."""
+        names = ("id", "parent", "root", "moment", "runs")
+        rows = [{n: getattr(branch, n) for n in names} for branch in self._branches.values()]
+        return {"type": "branches", "here": self._here.id, "history": self._history, "all": rows}
+
+    def close(self) -> None:
+        """Releases the state and forgets all moments, however often it is called."""
+        state, self._state = self._state, None
+        if state is not None:
+            self._session.release(state)
+        self._here = Branch(1, 0, 0, -1, self._empty())
+        self._branches = {1: self._here}
+
+    def _empty(self) -> deque[Moment]:
+        return deque(maxlen=self._history + 1)
+
+    def _keep(self) -> None:
+        """The state becomes the newest moment of this branch."""
+        assert self._state is not None
+        here = self._here
+        here.moment += 1
+        if self._session.can_rewind:
+            since = here.past[-1] if here.past else None
+            here.past.append(self._session.keep(self._state, since))
+
+    def _enter(self, state: SessionState) -> None:
+        old, self._state = self._state, state
+        if old is not None:
+            self._session.release(old)
+
+    def _arrive(self) -> Shown:
+        self._enter(self._session.back(self._here.past[-1]))
+        return self._draw()
+
+    def _draw(self) -> Shown:
+        assert self._state is not None
+        return Shown(self._session.draw(self._state), self._here.id, self._here.moment)
+
+    def _known(self, branch: int) -> Branch:
+        self._can_rewind()
+        if branch not in self._branches:
+            raise Refused(f"there is no branch {branch}", "choose one that is open")
+        return self._branches[branch]
+
+    def _can_rewind(self) -> None:
+        if not self._session.can_rewind:
+            name = self._session.world.spec.name
+            raise Refused(f"`{name}` cannot go back in time", "reset to begin again")
