@@ -112,3 +112,27 @@ def test_ages_count_back_from_the_frame_to_come():
     ring = Ring.empty(3, [1], (1, 2), 4, torch.device("cpu"))
     ring.count = torch.tensor([0, 2, 7])
     assert ring.age().tolist() == [[4, 4, 4], [2, 1, 4], [1, 3, 2]]
+
+
+@pytest.mark.parametrize("length", [2, WINDOW - 1, 2 * WINDOW + 3])
+@torch.no_grad()
+def test_frames_put_back_give_the_same_ring(length):
+    model = tiny_dynamics(window=WINDOW)
+    latents = torch.randn(2, length + 3, model.shape.tokens, model.shape.channels)
+    level = torch.full((2, length + 3), 7)
+    action = keys(2, length + 3)
+    _, old = commit_all(model, latents, level, torch.full_like(level, 3), action)
+    few = [x[:, :length] for x in (latents, level, torch.full_like(level, 3))]
+    _, young = commit_all(model, *few, action[:, :length])
+    ring = Ring.stack([young[:1], old[1:]])
+    frames = [ring.frame(age) for age in range(1, WINDOW)]
+    again = ring.copy()
+    for part in (*again.k, *again.v):
+        part.zero_()
+    again.refill(frames, ring.count)
+    assert again.count.tolist() == [length, length + 3]
+    for a, b in zip((*ring.k, *ring.v), (*again.k, *again.v), strict=True):
+        places = slice(0, WINDOW - 1)  # the last place of v is scratch
+        assert torch.equal(a[:, :, :, places], b[:, :, :, places])
+    unwritten = ring.age() > WINDOW - 1
+    assert unwritten.sum() == max(0, WINDOW - 1 - length)

@@ -42,10 +42,14 @@ def test_a_dream_keeps_the_contract(kind):
     assert "a step is a pure function" in tested and "states stack" in tested
 
 
+@pytest.mark.parametrize("recalled", [False, True])
 @pytest.mark.parametrize("paths", [{}, {"copy": 2, "columns": 2}])
 @torch.no_grad()
-def test_cached_generation_equals_recomputing_the_whole_history(paths):
-    """The plain version: all frames so far through the full transformer, for every pass."""
+def test_cached_generation_equals_recomputing_the_whole_history(paths, recalled):
+    """The plain version: all frames so far through the full transformer, for every pass.
+
+    Recalled: every step begins at a mark, from which another branch has gone its way.
+    """
     world = make_world(paths=paths, snap=False)
     model, shape = world.dynamics, world.dynamics.shape
     length = 3 * shape.window
@@ -62,9 +66,14 @@ def test_cached_generation_equals_recomputing_the_whole_history(paths):
         return (1 - level / shape.grid) * eps + level / shape.grid * z
 
     past = torch.stack([corrupted(n, clean[:, n]) for n in range(4)], 1)
+    mark = None
     for t in range(length):
         n = 4 + t
         action = actions[:, t]
+        if recalled:
+            mark = world.mark(state, mark)
+            world.step(world.recall(mark), actions[:, t - 1])
+            state = world.recall(mark)
         state, _ = world.step(state, action)
         done = torch.cat([done, action.values["keys"][:, None]], 1)
         told = Action({"keys": done}, torch.ones(done.shape[:2], dtype=torch.bool))
