@@ -54,7 +54,7 @@ def main() -> None:
     runs = [run_seed(seed, given.out / f"seed-{seed}", smoke=given.smoke) for seed in given.seeds]
     path = results.write(
         "quickstart",
-        command=shlex.join(["python", "benchmarks/quickstart.py", *sys.argv[1:]]),
+        command=command_text(given.seeds, smoke=given.smoke),
         seeds=given.seeds,
         figures=combine(runs),
         folder=given.out if given.smoke else None,
@@ -62,6 +62,12 @@ def main() -> None:
         run_commits=[run["commit"] for run in runs],
     )
     print(path.read_text())
+
+
+def command_text(seeds: Sequence[int], *, smoke: bool) -> str:
+    """The command that makes the file again; the folder of the runs changes no figure."""
+    words = ["python", "benchmarks/quickstart.py", "--seeds", *map(str, seeds)]
+    return shlex.join([*words, *(["--smoke"] if smoke else [])])
 
 
 def run_seed(seed: int, folder: Path, *, smoke: bool) -> dict[str, Any]:

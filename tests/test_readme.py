@@ -1,5 +1,6 @@
 """Every code block of the README runs, in a smoke mode where it is long, in the order it stands."""
 
+import json
 import re
 import shlex
 import signal
@@ -136,3 +137,11 @@ def test_a_stale_result_is_found() -> None:
     stale = "<!-- results: nothing-of-that-name -->\n9000\n<!-- /results -->"
     assert "9000" not in tables.render(stale)
     assert "has not been measured yet" in tables.render(stale)
+
+
+def test_no_result_names_a_folder_of_the_machine_that_made_it() -> None:
+    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    assert files
+    for file in files:
+        words = shlex.split(json.loads(file.read_text())["command"])
+        assert not [word for word in words if word.startswith(("/", "~"))], file.name

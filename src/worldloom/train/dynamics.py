@@ -36,7 +36,7 @@ class Draws:
 
     Args:
       noise: `[B, T, N, D]`.
-      past_noise: `[B, T - 1, N, D]` of the committed past.
+      past_noise: `[B, T - 1, N, D]` of the committed past, empty where there is none.
       signal: `[B, T]` int64.
       size: `[B, T]` int64.
       images: `[B]` bool rows whose frames are separate images.
@@ -92,7 +92,9 @@ def draw(
     depth = torch.randint(1, 1 + forcing.fed_depth, (batch,), generator=draws)
     return Draws(
         noise=torch.randn(full, generator=draws),
-        past_noise=torch.randn(full, generator=draws)[:, 1:],
+        past_noise=torch.randn(full, generator=draws)[:, 1:]
+        if forcing.committed
+        else signal[:, :0],
         signal=torch.where(shortcut[:, None], signal, torch.where(blank, 0, flow)),
         size=torch.where(shortcut[:, None], size, shape.grid.bit_length() - 1),
         images=torch.rand(batch, generator=draws) < forcing.images,
