@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from worldloom.actions import ActionSpec, Binary, Categorical, Continuous
-from worldloom.play.keys import RESERVED, Held, key_map
+from worldloom.play.input import Held, Input
+from worldloom.play.keys import RESERVED, key_map
 
 DIAGONALS = ("UPRIGHT", "UPLEFT", "DOWNRIGHT", "DOWNLEFT")
 WAYS = ("UP", "RIGHT", "LEFT", "DOWN", *DIAGONALS)
@@ -209,3 +210,96 @@ def test_what_the_page_draws():
         "slot": "left",
     }
     assert entry[1]["label"] == "jump high" and entry[1]["slot"] == ""
+
+
+# Sliders, sticks and the mouse
+
+DOOM = ActionSpec(
+    (
+        Binary(
+            "keys", ("move_forward", "move_backward", "move_left", "move_right", "attack", "use")
+        ),
+        Continuous("turn", (-10.0,), (10.0,)),
+    )
+)
+
+
+def test_a_slider_sets_a_number_and_a_key_beats_it():
+    spec = ActionSpec((Continuous("arm", (-1.0, 0.0), (1.0, 4.0)),))
+    keys = key_map(spec)
+    assert [axis.id for axis in keys.axes] == ["arm/0", "arm/1"]
+    assert [axis.null for axis in keys.axes] == [0.0, 0.0]
+
+    def arm(*codes, **sliders):
+        sliders = tuple((f"arm/{name[1:]}", value) for name, value in sliders.items())
+        return keys.action(Input(codes, sliders)).values["arm"][0].tolist()
+
+    assert arm(_0=0.5, _1=3.0) == [0.5, 3.0]
+    assert arm("ArrowLeft", _0=0.5, _1=3.0) == [-1.0, 3.0]
+    assert arm(_0=-9.0, _1=-9.0) == [-1.0, 0.0], "no further than the bounds"
+    assert arm(_7=1.0) == [0.0, 0.0]
+
+
+def test_the_mouse_turns_by_how_far_it_went():
+    keys = key_map(DOOM)
+
+    def turn(x, y=0.0, *codes, **fields):
+        return float(keys.action(Input(codes, mouse=(x, y), **fields)).values["turn"][0, 0])
+
+    assert turn(10) == pytest.approx(1.0) and turn(-50) == pytest.approx(-5.0)
+    assert turn(1e6) == 10.0
+    assert turn(0, 80) == 0.0, "it turns, it does not look up"
+    assert turn(-10, axes=(("turn/0", 4.0),)) == pytest.approx(3.0)
+
+
+def test_motion_is_summed_until_a_tick_uses_it():
+    held = Held().changed(["KeyW"], mouse=(3, -1)).changed(["KeyW"], mouse=(4, 0))
+    assert held.input().mouse == (7, -1)
+    assert held.ticked().input() == Input(("KeyW",))
+
+
+def test_sliders_stay_where_they_are_put():
+    held = Held().changed([], axes=(("arm/0", 0.5),)).ticked()
+    assert held.input().axes == (("arm/0", 0.5),)
+    assert held.changed([]).input().axes == ()
+
+
+def test_where_one_walks_and_turns_the_arrows_turn():
+    codes = _codes(DOOM)
+    assert codes["keys", "move_left"] == ("KeyA",)
+    assert codes["keys", "move_forward"] == ("ArrowUp", "KeyW")
+    assert codes["turn", "0-"] == ("ArrowLeft",)
+    assert codes["keys", "attack"] == ("Space", "Mouse0")
+    assert codes["keys", "use"] == ("KeyE", "Mouse2")
+    labels = [button.label for button in key_map(DOOM).buttons][-2:]
+    assert labels == ["turn left", "turn right"]
+    both = _codes(ActionSpec((Binary("k", ("MOVE_LEFT", "TURN_LEFT", "ATTACK")),)))
+    assert both["k", "TURN_LEFT"] == ("ArrowLeft",) and both["k", "MOVE_LEFT"] == ("KeyA",)
+    assert both["k", "ATTACK"] == ("Space",)
+
+
+def test_choices_that_are_numbers_are_an_axis():
+    spec = _categorical(("0", "-10", "-2.5", "2.5", "10"))
+    keys = key_map(ActionSpec((Categorical("turn", 5, 0, spec.components[0].labels),)))
+    labels = spec.components[0].labels
+
+    def chosen(*codes, x=0.0, slider=None):
+        axes = () if slider is None else (("turn/0", slider),)
+        return labels[int(keys.action(Input(codes, axes, (x, 0.0))).values["turn"][0])]
+
+    assert chosen() == "0"
+    assert chosen("ArrowRight") == "10" and chosen("ArrowLeft") == "-10"
+    assert chosen(slider=-3.0) == "-2.5"
+    assert chosen(x=5) == "2.5", "a small motion is a small turn, not none"
+    assert chosen(x=-1) == "0" and chosen(x=-90) == "-10"
+    assert key_map(_categorical(("0", "1", "2"))).axes == (), "these are names"
+
+
+def test_a_pair_that_is_a_camera_follows_the_mouse_both_ways():
+    keys = key_map(ActionSpec((Continuous("camera", (-1.0, -2.0), (1.0, 2.0)),)))
+    assert [axis.mouse for axis in keys.axes] == ["x", "y"]
+    assert keys.action(Input(mouse=(50, -25))).values["camera"][0].tolist() == [0.5, -0.5]
+    assert keys.action(("ArrowUp",)).values["camera"][0].tolist() == [0.0, -2.0]
+    plain = key_map(ActionSpec((Continuous("thrust", (-1.0,), (1.0,)),)))
+    assert [axis.mouse for axis in plain.axes] == [""]
+    assert plain.action(Input(mouse=(50, 0))).values["thrust"].tolist() == [[0.0]]

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldloom.play import protocol
 from worldloom.play.clock import Latency, next_deadline
-from worldloom.play.keys import Held
+from worldloom.play.input import Held
 from worldloom.play.player import Player, Refused, Shown
 from worldloom.play.protocol import (
     Ack,
@@ -159,9 +159,9 @@ class Connection:
     def _heard(self, message: protocol.Message) -> None:
         wishes = self._wishes
         match message:
-            case Keys(held, tapped, page_time):
+            case Keys(held, tapped, page_time, axes, mouse):
                 held, tapped = self._known(held), self._known(tapped)
-                wishes.held = wishes.held.changed(held, tapped)
+                wishes.held = wishes.held.changed(held, tapped, axes=axes, mouse=mouse)
                 wishes.arrivals = (*wishes.arrivals, time.monotonic())[-MAX_ARRIVALS:]
                 wishes.input_time = page_time
             case Ack(frame):
@@ -244,7 +244,7 @@ class Connection:
     async def _tick_once(self, player: Player) -> Outgoing:
         """Reads the input, last of all, and steps the world."""
         wishes = self._wishes
-        keys, wishes.held = wishes.held.keys(), wishes.held.ticked()
+        keys, wishes.held = wishes.held.input(), wishes.held.ticked()
         arrivals, wishes.arrivals = wishes.arrivals, ()
         input_time = wishes.input_time
         wishes.steps = max(0, wishes.steps - 1)

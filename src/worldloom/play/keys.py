@@ -1,4 +1,4 @@
-"""From keys to actions: which key does what in a world, and which keys are down.
+"""From keys, sliders and the mouse to actions: what does what in a world.
 
 The key map follows from the action spec alone: nobody writes one for each
 world. Keys are `KeyboardEvent.code` names ("KeyA", "Space"), which name a place
@@ -6,12 +6,14 @@ on the keyboard, so that the map fits every layout. Knows numpy only.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from worldloom.actions import Action, ActionSpec, Binary, Categorical, Component, Continuous
+from worldloom.play.axes import Axis, all_axes, axes_of, numbers
+from worldloom.play.input import Input, Played, as_input
 
 # The page's own shortcuts (pause, reset, next start, single step, branch, rewind, switch):
 # never given to a world.
@@ -36,44 +38,30 @@ _SYNONYMS = {
 _TOGETHER = frozenset({*_DIRECTIONS, "fire", "jump", "run"})
 _NOTHING = frozenset({"noop", "nothing", "none", "idle", "stay", "still", "wait", "null"})
 _FILLER = frozenset({"move", "go", "turn", "walk", "steer", "press", "button", "and", "no", "op"})
+_TURNING = frozenset({"turn", "look", "aim", "rotate"})
+# What the mouse's own buttons do, where the mouse turns: the first of these that there is.
+_CLICKS = {
+    "Mouse0": ("attack", "fire", "shoot", "hit", "mine"),
+    "Mouse2": ("use", "place", "interact", "altattack", "zoom"),
+}
 _BIG_KEY = ("jump", "fire", "do", "use", "interact", "attack", "toggle", "start", "hook")
 _PREFERRED = {
     **dict.fromkeys(_BIG_KEY, ("Space",)),
-    **{"run": ("ShiftLeft", "KeyX"), "sleep": ("KeyZ",), "pick": ("KeyE",), "drop": ("KeyQ",)},
+    **{
+        "use": ("Space", "KeyE"),
+        "run": ("ShiftLeft", "KeyX"),
+        "sleep": ("KeyZ",),
+        "pick": ("KeyE",),
+        "drop": ("KeyQ",),
+    },
 }
 _CODE = re.compile(r"Key[A-Z]|Digit\d|Arrow(Left|Right|Up|Down)|Space|Shift(Left|Right)|Enter")
 _SPARE = tuple(f"Digit{d}" for d in "1234567890") + tuple(f"Key{c}" for c in "QEFGHJKLZXCVBUIOTYM")
 _CAPS = {
     **{"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓"},
     **{"Space": "space", "ShiftLeft": "shift", "ShiftRight": "right shift", "Enter": "enter"},
+    **{"Mouse0": "click", "Mouse2": "right click"},
 }
-
-
-@dataclass(frozen=True)
-class Held:
-    """Which keys are down, and which were tapped since the last tick.
-
-    Args:
-      down: in the order in which they were pressed, the latest last.
-      tapped: pressed since the last tick, whether or not they still are down.
-    """
-
-    down: tuple[str, ...] = ()
-    tapped: tuple[str, ...] = ()
-
-    def changed(self, down: Iterable[str], tapped: Iterable[str] = ()) -> "Held":
-        """The page sent a new set: whatever it newly holds counts for one tick at least."""
-        down = tuple(dict.fromkeys(down))
-        fresh = (code for code in (*tapped, *down) if code in tapped or code not in self.down)
-        return Held(down, tuple(dict.fromkeys((*self.tapped, *fresh))))
-
-    def keys(self) -> tuple[str, ...]:
-        """What the next tick acts on, the latest press last."""
-        return tuple(code for code in self.tapped if code not in self.down) + self.down
-
-    def ticked(self) -> "Held":
-        """A tick has used the taps."""
-        return Held(self.down)
 
 
 @dataclass(frozen=True)
@@ -105,30 +93,36 @@ class Button:
 
 @dataclass(frozen=True)
 class KeyMap:
-    """Turns held keys into an action of `spec`.
+    """Turns what a person does into an action of `spec`.
 
     Args:
       spec: the world's actions.
       buttons: everything that can be held.
-      combos: for each categorical component, the parts that each choice asks for.
+      combos: for each categorical component without numbers, the parts that each choice asks for.
+      axes: everything that is a number.
     """
 
     spec: ActionSpec
     buttons: tuple[Button, ...]
     combos: dict[str, tuple[frozenset[str] | None, ...]]
+    axes: tuple[Axis, ...] = ()
 
-    def action(self, keys: Sequence[str]) -> Action:
-        """The action of one player holding `keys`, the latest press last.
+    def action(self, played: Played) -> Action:
+        """The action of one player.
+
+        Args:
+          played: an `Input`, or key codes alone, the latest press last.
 
         Returns:
-          Numpy values `[1, *component shape]`, known `[1]` True. Keys of no
-          button are ignored; no key gives the null action.
+          Numpy values `[1, *component shape]`, known `[1]` True. Keys of no button and
+          axes of no number are ignored; doing nothing gives the null action.
         """
-        rank = {code: place for place, code in enumerate(keys)}
+        done = as_input(played)
+        rank = {code: place for place, code in enumerate(done.keys)}
         values = {}
         for component in self.spec.components:
             parts = self._parts(component.name, rank)
-            value = self._value(component, parts)
+            value = self._value(component, parts, done)
             shape = (1, *self.spec.shape(component))
             values[component.name] = np.broadcast_to(value, shape).copy()
         return Action(values, np.ones(1, bool))
@@ -142,20 +136,26 @@ class KeyMap:
                 held[button.part] = max(places)
         return held
 
-    def _value(self, component: Component, held: dict[str, int]) -> np.ndarray:
+    def _value(self, component: Component, held: dict[str, int], done: Input) -> np.ndarray:
         if isinstance(component, Binary):
             return np.asarray([key in held for key in component.keys], np.uint8)
-        if isinstance(component, Categorical):
-            return np.asarray(_choice(self.combos[component.name], held, component.null))
-        value = component.null_value()
-        for i in range(len(value)):
-            low, high = held.get(f"{i}-", -1), held.get(f"{i}+", -1)
-            if low != high:
-                value[i] = _reach(component, i)[int(high > low)]
-        return value
+        own = [axis for axis in self.axes if axis.component == component.name]
+        wanted = [_number(axis, held, done) for axis in own]
+        if isinstance(component, Continuous):
+            return np.asarray(wanted, np.float32)
+        if own:
+            return np.asarray(own[0].stops.index(wanted[0]))
+        return np.asarray(_choice(self.combos[component.name], held, component.null))
 
     def to_json(self) -> list[dict[str, object]]:
         return [button.to_json() for button in self.buttons]
+
+
+def _number(axis: Axis, held: dict[str, int], done: Input) -> float:
+    """Where keys, slider and mouse put an axis; of two opposite keys the later counts."""
+    low, high = held.get(f"{axis.index}-", -1), held.get(f"{axis.index}+", -1)
+    push = (high > low) - (high < low)
+    return axis.value(slider=dict(done.axes).get(axis.id), push=push, motion=done.mouse)
 
 
 def _choice(combos: Sequence[frozenset[str] | None], held: dict[str, int], null: int) -> int:
@@ -176,60 +176,74 @@ def keycap(code: str) -> str:
     return _CAPS.get(code) or code.removeprefix("Key").removeprefix("Digit")
 
 
+@dataclass(frozen=True)
+class _Want:
+    """A part that deserves a button: where a hand looks for it, and whether it turns the head."""
+
+    component: str
+    part: str
+    label: str
+    direction: str = ""
+    turns: bool = False
+
+
 def key_map(spec: ActionSpec) -> KeyMap:
     """Derives the keys of a world from its action spec.
 
-    Directions go to the arrows and WASD, jumping and firing to the space bar,
-    labels such as "UPFIRE" to both at once, continuous components to pairs of
-    keys, everything else to digits and letters. What finds no key is a button
-    on the screen only.
+    Directions go to the arrows and WASD (where one can both walk and turn, turning has the
+    arrows), jumping and firing to the space bar, labels such as "UPFIRE" to both at once,
+    numbers to pairs of keys, everything else to digits and letters. What finds no key is a
+    button on the screen only. In worlds with mouse-like numbers its buttons fire and use.
     """
-    wanted: list[tuple[str, str, str]] = []
-    combos: dict[str, tuple[frozenset[str] | None, ...]] = {}
-    for component in spec.components:
-        if isinstance(component, Categorical):
-            combos[component.name] = _combos(component)
-        for part, label in _wanted(component, combos):
-            wanted.append((component.name, part, label))
-    return KeyMap(spec, _assign(wanted), combos)
+    axes = all_axes(spec)
+    combos = {
+        component.name: _combos(component)
+        for component in spec.components
+        if isinstance(component, Categorical) and not numbers(component)
+    }
+    wanted = [want for component in spec.components for want in _wanted(component, combos)]
+    return KeyMap(spec, _assign(wanted, any(axis.mouse for axis in axes)), combos, axes)
 
 
-def _assign(wanted: Sequence[tuple[str, str, str]]) -> tuple[Button, ...]:
+def _assign(wanted: Sequence[_Want], has_mouse: bool) -> tuple[Button, ...]:
     """Gives keys to parts in order, those with a favourite key first."""
     taken = set(RESERVED)
     codes: dict[int, tuple[str, ...]] = {}
-    for index, (_, part, _) in enumerate(wanted):
-        free = tuple(code for code in _favourites(part) if code not in taken)
+    both = {w.direction for w in wanted if w.turns} & {w.direction for w in wanted if not w.turns}
+    for index, want in enumerate(wanted):
+        free = tuple(code for code in _favourites(want, both) if code not in taken)
         if free:
             codes[index] = free
             taken.update(free)
-    for index, (_, part, _) in enumerate(wanted):
+    for index, want in enumerate(wanted):
         if index not in codes:
-            spare = (_SECOND_HAND.get(_canonical(part), ""), *_SPARE)
+            spare = (_SECOND_HAND.get(_canonical(want.part), ""), *_SPARE)
             free = [code for code in spare if code and code not in taken]
             codes[index] = (free[0] if free else f"Button{index}",)
             taken.update(codes[index])
-    jump = next((i for i, (_, part, _) in enumerate(wanted) if part == "jump"), None)
-    if jump is not None and "ArrowUp" not in taken:
-        codes[jump] += tuple(code for code in _DIRECTIONS["up"] if code not in taken)
-    return tuple(
-        Button(codes[i], label, component, part)
-        for i, (component, part, label) in enumerate(wanted)
-    )
+    places = {want.part.lower(): i for i, want in reversed(list(enumerate(wanted)))}
+    if "jump" in places and "ArrowUp" not in taken:
+        codes[places["jump"]] += tuple(c for c in _DIRECTIONS["up"] if c not in taken)
+    for code, parts in _CLICKS.items() if has_mouse else ():
+        found = next((places[part] for part in parts if part in places), None)
+        if found is not None:
+            codes[found] += (code,)
+    return tuple(Button(codes[i], w.label, w.component, w.part) for i, w in enumerate(wanted))
 
 
-def _favourites(part: str) -> tuple[str, ...]:
+def _favourites(want: _Want, both: set[str]) -> tuple[str, ...]:
     """The keys at which a person looks for this part."""
-    word = _canonical(part)
-    if _CODE.fullmatch(part):
-        return (part,)
-    if word in _DIRECTIONS:
-        return _DIRECTIONS[word]
+    word = _canonical(want.part)
+    if _CODE.fullmatch(want.part):
+        return (want.part,)
+    if want.direction:
+        arrow, letter = _DIRECTIONS[want.direction]
+        return (arrow, letter) if want.direction not in both else ((letter, arrow)[want.turns],)
     if re.fullmatch(r"[a-z]", word):
         return (f"Key{word.upper()}",)
     if re.fullmatch(r"\d", word):
         return (f"Digit{word}",)
-    return _PREFERRED.get(word, ()) + _AXES.get(part, ())
+    return _PREFERRED.get(word, ()) + _AXES.get(want.part, ())
 
 
 # The first two components of a continuous action lie under the arrows.
@@ -245,35 +259,35 @@ _AXES = {
 
 def _wanted(
     component: Component, combos: dict[str, tuple[frozenset[str] | None, ...]]
-) -> list[tuple[str, str]]:
-    """The parts of a component that deserve a button, with their labels."""
+) -> list[_Want]:
+    """The parts of a component that deserve a button."""
     if isinstance(component, Binary):
-        return [(key, _label(key)) for key in component.keys]
-    if isinstance(component, Continuous):
-        return _pushes(component)
+        return [_want(component.name, key) for key in component.keys]
+    if component.name not in combos:
+        return [want for axis in axes_of(component) for want in _pushes(axis)]
     parts = [part for combo in combos[component.name] for part in _ordered(combo or frozenset())]
-    return [(part, _label(part)) for part in dict.fromkeys(parts)]
+    return [_want(component.name, part) for part in dict.fromkeys(parts)]
+
+
+def _want(component: str, part: str) -> _Want:
+    words = [] if _CODE.fullmatch(part) else _words(part)
+    direction = words[0] if len(words) == 1 and words[0] in _DIRECTIONS else ""
+    turns = bool(direction) and bool(_TURNING & set(re.findall(r"[a-z]+", part.lower())))
+    return _Want(component, part, _label(part), direction, turns)
 
 
 def _ordered(combo: frozenset[str]) -> list[str]:
     return [d for d in _DIRECTIONS if d in combo] + sorted(combo - _DIRECTIONS.keys())
 
 
-def _reach(component: Continuous, i: int) -> tuple[float, float]:
-    """How far keys push component `i` down and up; without a bound, by one."""
-    low, high = component.low[i], component.high[i]
-    return (low if np.isfinite(low) else -1.0, high if np.isfinite(high) else 1.0)
-
-
-def _pushes(component: Continuous) -> list[tuple[str, str]]:
+def _pushes(axis: Axis) -> list[_Want]:
     """Two parts for each number, or one where its null lies at a bound."""
-    null = component.null_value()
+    ways = {"x": ("left", "right"), "y": ("up", "down")}.get(axis.mouse, ("", ""))
     wanted = []
-    for i in range(len(null)):
-        name = component.name if len(null) == 1 else f"{component.name} {i + 1}"
-        for sign, end in zip("-+", _reach(component, i), strict=True):
-            if end != null[i]:
-                wanted.append((f"{i}{sign}", f"{name} {'−' if sign == '-' else '+'}"))
+    for sign, way, end in zip("-+", ways, (axis.low, axis.high), strict=True):
+        if end != axis.null:
+            label = f"{axis.label.rstrip(' ↔↕')} {way or sign.replace('-', '−')}"
+            wanted.append(_Want(axis.component, f"{axis.index}{sign}", label, way, bool(way)))
     return wanted
 
 

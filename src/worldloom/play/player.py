@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worldloom.play.clock import Latency
+from worldloom.play.input import Played
 from worldloom.play.session import Frame, Moment, Session, SessionState
 
 HISTORY = 600
@@ -90,7 +91,7 @@ class Player:
         self._keep()
         return self._draw()
 
-    def tick(self, keys: tuple[str, ...]) -> tuple[Shown, float]:
+    def tick(self, keys: Played) -> tuple[Shown, float]:
         """One tick: its frame, and the seconds that the world took for it."""
         assert self._state is not None, "tick before start"
         begin = time.perf_counter()

@@ -19,6 +19,8 @@ VERSION = 2
 MAX_BYTES = 4096
 MAX_KEYS = 32
 MAX_CODE = 32
+MAX_NAME = 64
+MAX_REAL = 1e9
 MAX_SEED = 2**31 - 1
 MAX_BRANCH = 2**16 - 1
 RAW_SIDE = 128
@@ -65,11 +67,15 @@ class Keys:
       held: `KeyboardEvent.code` names in the order of pressing.
       tapped: keys that went down and up again before this message was sent.
       time: the page's own clock in ms, echoed in the frame that uses the keys.
+      axes: sliders that stand away from their middle: axis id and value. Optional on the wire.
+      mouse: its motion since the last message, right and down, in pixels. Optional.
     """
 
     held: tuple[str, ...]
     tapped: tuple[str, ...]
     time: int
+    axes: tuple[tuple[str, float], ...] = ()
+    mouse: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,8 @@ def parse(text: str) -> Message:
             seed = _number({"seed": 0, **data}, "seed", 0, MAX_SEED)
             return Hello(_number(data, "version", 0, 2**16), token, seed)
         case "keys":
-            return Keys(_codes(data, "held"), _codes(data, "tapped"), _number(data, "time", 0))
+            codes = _codes(data, "held"), _codes(data, "tapped")
+            return Keys(*codes, _number(data, "time", 0), _axes(data), _motion(data))
         case "ack":
             return Ack(_number(data, "frame", 0))
         case "pause":
@@ -222,6 +229,25 @@ def _codes(data: dict[str, Any], name: str) -> tuple[str, ...]:
     if len(codes) > MAX_KEYS or not all(type(c) is str and len(c) <= MAX_CODE for c in codes):
         raise ProtocolError("malformed", f"`{name}` must be at most {MAX_KEYS} key codes")
     return tuple(codes)
+
+
+def _axes(data: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    axes = _take({"axes": {}, **data}, "axes", dict)
+    if len(axes) > MAX_KEYS or not all(len(k) <= MAX_NAME and _real(v) for k, v in axes.items()):
+        raise ProtocolError("malformed", f"`axes` must be at most {MAX_KEYS} numbers by name")
+    return tuple((name, float(value)) for name, value in axes.items())
+
+
+def _motion(data: dict[str, Any]) -> tuple[float, float]:
+    mouse = _take({"mouse": [0, 0], **data}, "mouse", list)
+    if len(mouse) != 2 or not all(_real(pixels) for pixels in mouse):
+        raise ProtocolError("malformed", "`mouse` must be two numbers")
+    return float(mouse[0]), float(mouse[1])
+
+
+def _real(value: Any) -> bool:
+    """Whether this is a number that arithmetic can be done with."""
+    return type(value) in (int, float) and abs(value) <= MAX_REAL
 
 
 @dataclass(frozen=True)

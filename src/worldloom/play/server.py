@@ -119,6 +119,7 @@ class Room:
             "panes": 1,
             "fps": self.session.fps,
             "keys": self.session.keys.to_json(),
+            "axes": [axis.to_json() for axis in self.session.keys.axes],
             "seed": seed,
             "can_compare": False,
             "can_rewind": self.session.can_rewind,

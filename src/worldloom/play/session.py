@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from worldloom.data.types import Clip
+from worldloom.play.input import Played
 from worldloom.play.keys import KeyMap, key_map
 from worldloom.world import Step, World, require
 
@@ -117,13 +118,13 @@ class Session:
         return SessionState(state, step, seed)
 
     @torch.no_grad()
-    def advance(self, state: SessionState, keys: Sequence[str]) -> SessionState:
+    def advance(self, state: SessionState, keys: Played) -> SessionState:
         """One tick on. Like `World.step` it may reuse the memory of `state`.
 
         An ended world stands still; after `restart_ticks` the next seed starts.
 
         Args:
-          keys: `KeyboardEvent.code` names held in this tick, the latest last.
+          keys: what is done in this tick: an `Input`, or the codes of held keys alone.
         """
         if ended(state.step):
             if state.ended_for + 1 >= self.restart_ticks:
@@ -168,7 +169,7 @@ class Session:
         pixels = np.array(torch.as_tensor(image).cpu().numpy(), order="C")
         return Frame(pixels, state.seed, state.tick, ended(state.step))
 
-    def tick(self, state: SessionState, keys: Sequence[str]) -> tuple[SessionState, Frame]:
+    def tick(self, state: SessionState, keys: Played) -> tuple[SessionState, Frame]:
         """`advance`, then `draw`."""
         state = self.advance(state, keys)
         return state, self.draw(state)
