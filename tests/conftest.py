@@ -1,4 +1,8 @@
-"""What every test shares: one torch thread, and one tiny store."""
+"""What every test shares: one thread in every library, so that tests do not wait for each other."""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported
 
 import torch
 

@@ -63,6 +63,25 @@ def read(
     return {**found, **_look_up_coins(likeness["coin"], coins, size)}
 
 
+def count_players(frames: np.ndarray, background: np.ndarray, most: int = 2) -> np.ndarray:
+    """How many players each picture shows, `[T]` int; arguments are those of `read`.
+
+    Looks for the best one, wipes it out, and looks again, at most `most` times.
+    """
+    colours = [unmix(frames, background, np.array(c)) for c in OWN["player"]]
+    left, count = np.max(colours, axis=0), np.zeros(len(frames), int)
+    shapes = _shapes("player", frames.shape[1])[0]
+    height, width = shapes.shape[1:]
+    for _ in range(most):
+        x, y, share = _search(left, "player")
+        there = share >= PLAYER_SHARE
+        count += there
+        for t in np.flatnonzero(there):
+            row, column = max(0, int(y[t] - height / 2)), max(0, int(x[t] - width / 2))
+            left[t, row : row + height + 1, column : column + width + 1] = 0
+    return count
+
+
 def unmix(frames: np.ndarray, background: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """How much of `colour` lies over the background, `[T, H, W]` float32 in [0, 1]."""
     plate = background.astype(np.float32)
@@ -112,12 +131,14 @@ def _match(likeness: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.nda
       Signal, by which fits are compared, and the share of the shape that is filled,
       both `[T, V, H, W]`.
     """
-    _, height, width = shapes.shape
+    count, height, width = shapes.shape
     padded = np.pad(likeness, ((0, 0), (0, height - 1), (0, width - 1)))
-    total = np.zeros((len(likeness), len(shapes), *likeness.shape[1:]), np.float32)
-    for y, x in np.ndindex(height, width):
-        part = padded[:, None, y : y + likeness.shape[1], x : x + likeness.shape[2]]
-        total += part * shapes[:, y, x, None, None]
+    filters = shapes.reshape(count, -1).T
+    around = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))
+    total = np.empty((len(likeness), count, *likeness.shape[1:]), np.float32)
+    for t, places in enumerate(around):  # one picture at a time: each place copies its neighbours
+        fits = places.reshape(-1, height * width) @ filters
+        total[t] = fits.T.reshape(total.shape[1:])
     energy = np.square(shapes).sum((1, 2))[:, None, None]
     return total / np.sqrt(energy), total / energy
 

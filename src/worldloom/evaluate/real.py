@@ -5,7 +5,7 @@ dream: things that do not listen to the player (an enemy on patrol) move all the
 same. So the best possible headroom share is not 1 but what is measured here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,25 +57,47 @@ def replay(
       N arrays `[T, H, W, 3]` uint8, or the reason why the environment cannot
       be re-entered. An episode that ends keeps its last frame.
     """
-    if not store.info.env:
-        return "the store names no environment"
     if camera != "main":
         return "a real environment has one camera, `main`"
-    moments = [_moment(store, window, camera) for window in chosen]
-    steps = sum(len(next(iter(m.actions.values()))) for m in moments)
-    if steps > MOST_STEPS:
-        return f"re-entering the recordings takes {steps} steps, more than {MOST_STEPS}"
     try:
-        env = PixelEnv(Setup.from_json(store.info.env, store.info.env_kwargs))
+        return [
+            _play(env, frame, future)
+            for (env, frame), future in zip(entered(store, chosen), futures, strict=True)
+        ]
     except WorldloomError as error:
         return error.message
+
+
+def entered(store: Store, chosen: Sequence[Window]) -> Iterator[tuple[PixelEnv, np.ndarray]]:
+    """The real environment at the end of each window's context, one after the other.
+
+    Args:
+      store: that names the environment.
+      chosen: windows of its episodes.
+
+    Returns:
+      For each window the environment, which is the same every time, and its frame there
+      `[H, W, 3]`. It may be stepped until the next one is asked for.
+
+    Raises:
+      WorldloomError: the environment cannot be made, cannot be re-entered, or shows
+        something else than what was recorded.
+    """
+    hint = "evaluate without the real environment"
+    if not store.info.env:
+        raise WorldloomError("the store names no environment", hint)
+    moments = [_moment(store, window, "main") for window in chosen]
+    steps = sum(len(next(iter(m.actions.values()))) for m in moments)
+    if steps > MOST_STEPS:
+        raise WorldloomError(
+            f"re-entering the recordings takes {steps} steps, more than {MOST_STEPS}", hint
+        )
+    env = PixelEnv(Setup.from_json(store.info.env, store.info.env_kwargs))
     try:
-        result = []
-        for moment, future in zip(moments, futures, strict=True):
+        for moment in moments:
             if not _enter(env, moment):
-                return "the environment does not repeat its recordings exactly"
-            result.append(_play(env, moment.frame, future))
-        return result
+                raise WorldloomError("the environment does not repeat its recordings exactly", hint)
+            yield env, moment.frame
     finally:
         env.close()
 
