@@ -1,5 +1,6 @@
 """The dream behind the contract: cached equals uncached, determinism, branches, noise."""
 
+import numpy as np
 import pytest
 import torch
 from worlds import ACTIONS, keys, tiny_dynamics
@@ -103,6 +104,67 @@ def test_same_seed_and_actions_give_the_same_bytes_and_another_seed_others():
     one = trace(world, clip, torch.tensor([1, 2]), actions)
     assert torch.equal(one, trace(world, clip, torch.tensor([1, 2]), actions))
     assert not torch.equal(one[0], trace(world, clip, torch.tensor([3, 2]), actions)[0])
+
+
+def comings_and_goings(world, rows, place, ticks, draws):
+    """One player's pictures at `place`, while the others' rows are exchanged at every tick."""
+    mine, _ = world.start(make_clip(rows=1), torch.tensor([5]))
+    others = []
+    for age in (1, 4, 9):
+        start, _ = world.start(make_clip(rows=1, length=age, seed=age), torch.tensor([age]))
+        others.append(start)
+    ghost = others[0].copy()
+    ghost.latents.fill_(float("nan"))
+    ghost.ring.k[0].fill_(float("inf"))
+    others.append(ghost)
+    state = mine[[0] * rows]
+    actions, pictures, mark = keys(rows, ticks, seed=7), [], None
+    for tick in range(ticks):
+        for row in range(rows):
+            if row != place and draws.integers(2):
+                state.put(row, others[draws.integers(len(others))].copy())
+        mark = world.mark(state.view(place), mark)
+        if draws.integers(2):
+            state.put(place, world.recall(mark))
+        action = actions[:, tick]
+        action.values["keys"][place] = actions.values["keys"][0, tick]
+        state, _ = world.step(state, action)
+        pictures.append(world.render(state)[place])
+    return torch.stack(pictures)
+
+
+@pytest.mark.parametrize("kind", ["patches", "learned"])
+@torch.inference_mode()
+def test_a_row_keeps_its_bytes_wherever_it_is_and_whoever_comes_and_goes(kind):
+    world, rows = make_world(kind, {"copy": 2, "columns": 2}), 3
+    seen = [
+        comings_and_goings(world, rows, place, 12, np.random.default_rng(place + seed))
+        for place in range(rows)
+        for seed in (0, 10)
+    ]
+    assert seen[0].float().std() > 1
+    for other in seen[1:]:
+        assert torch.equal(seen[0], other)
+
+
+def test_putting_a_row_changes_that_row_only_and_shares_no_memory():
+    world = make_world()
+    state, _ = world.start(make_clip(rows=3), torch.arange(3))
+    other, _ = world.start(make_clip(rows=1, length=3, seed=8), torch.tensor([8]))
+    kept, given = state.copy(), other.copy()
+    state.put(1, other)
+    with torch.inference_mode():
+        other.latents.zero_()
+        other.ring.k[0].zero_()
+    for row, (source, place) in enumerate([(kept, 0), (given, 0), (kept, 2)]):
+        for a, b in zip(parts(state.view(row)), parts(source.view(place)), strict=True):
+            assert torch.equal(a, b)
+    with pytest.raises(ValueError, match="`other` has 3"):
+        state.put(0, kept)
+
+
+def parts(state):
+    return (*state.ring.k, *state.ring.v, state.ring.count, state.latents, state.seeds)
 
 
 def test_changing_an_action_leaves_earlier_frames_alone():

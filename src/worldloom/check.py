@@ -70,6 +70,7 @@ class _Kit:
         yield "a step is a pure function", frozenset({"fork", "render"}), self.pure
         yield "rows do not see their neighbours", frozenset({"fork", "render"}), self.rows_alone
         yield "states stack", frozenset({"fork", "render"}), self.stack
+        yield "players come and go", frozenset({"fork", "rows", "render"}), self.rows_exchanged
         yield "a snapshot starts where it was taken", frozenset({"snapshot", "render"}), self.again
         yield "a mark recalls its moment exactly", frozenset({"recall", "render"}), self.recall
         yield "reseeding changes the future only", frozenset({"reseed", "render"}), self.reseed
@@ -148,6 +149,24 @@ class _Kit:
         state, _ = self._start()
         whole = type(state).stack([state[[0]], state[[1]]])
         assert torch.equal(self._render(whole), self._render(state[[0, 1]])), "stacking lost a row"
+
+    def rows_exchanged(self) -> None:
+        """A row of a full batch goes its own way, whoever comes and goes beside it."""
+        state, _ = self._start()
+        two = torch.tensor([0, 1])
+        for place in (0, 1):
+            quiet, busy = state[[0, 0]], state[[0, 0]]
+            for index, action in enumerate(self.actions):
+                busy.put(1 - place, state[[index % self.rows]])
+                told = action[two if place == 0 else two.flip(0)]
+                quiet, _ = self.world.step(quiet, action[two * 0])
+                busy, _ = self.world.step(busy, told)
+                seen = self._render(busy)
+                same = torch.equal(seen[place], self._render(quiet)[0])
+                assert same, f"row {place} changed at step {index} because of its neighbour"
+                alone = self._render(busy.view(1 - place).copy())[0]
+                close = (alone.int() - seen[1 - place].int()).abs().max() <= 1
+                assert close, "`view` shows another row"
 
     def again(self) -> None:
         state, _ = self._start()

@@ -17,7 +17,7 @@ from worldloom.errors import WorldloomError
 
 CAPABILITIES = (
     *("render", "observe", "score", "features", "steer"),
-    *("fork", "recall", "reseed", "snapshot"),
+    *("fork", "rows", "recall", "reseed", "snapshot"),
 )
 
 
@@ -99,6 +99,10 @@ class World(Protocol):
       features: `features(state, layer=None) -> [B, D]`.
       steer: `steer(state, vector, layer) -> state`.
       fork: states are values; `state[rows]` and `copy` give independent branches.
+      rows: `state.put(row, other)` overwrites one row in place with the only row of `other`;
+        the others keep every bit, and so does what they become. `state.view(row)` is one row
+        in the same memory, to `mark` or `copy` before the next step. A row's future does not
+        depend on its place among the rows.
       recall: `mark(state, since=None) -> mark` keeps a moment in little room, and
         `recall(mark) -> state` gives it back exactly, as often as is wished. `since` is the
         mark of the step just before, if there is one: what both hold is kept once.

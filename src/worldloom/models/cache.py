@@ -40,6 +40,17 @@ class Ring:
             tuple(k.clone() for k in self.k), tuple(v.clone() for v in self.v), self.count.clone()
         )
 
+    def view(self, row: int) -> "Ring":
+        """One row, in the same memory."""
+        one = slice(row, row + 1)
+        return Ring(tuple(k[one] for k in self.k), tuple(v[one] for v in self.v), self.count[one])
+
+    def put(self, row: int, other: "Ring") -> None:
+        """Overwrites one row in place with the only row of `other`."""
+        for old, new in zip((*self.k, *self.v), (*other.k, *other.v), strict=True):
+            old[row] = new[0]
+        self.count[row] = other.count[0]
+
     @classmethod
     def stack(cls, rings: Sequence["Ring"]) -> "Ring":
         return cls(

@@ -57,6 +57,27 @@ class DreamState:
             self.ring.copy(), self.latents.clone(), self.before.clone(), self.seeds.clone()
         )
 
+    def view(self, row: int) -> "DreamState":
+        """One row as a state, in the same memory: to mark or to copy, before the next step."""
+        one = slice(row, row + 1)
+        ring = self.ring.view(row)
+        return DreamState(ring, self.latents[one], self.before[one], self.seeds[one])
+
+    @torch.inference_mode()
+    def put(self, row: int, other: "DreamState") -> None:
+        """Overwrites one row in place with the only row of `other`; the others keep every bit.
+
+        A batch of fixed size serves players who come and go: `state = one[[0] * rows]` to
+        begin with, `state.put(row, world.start(...)[0])` for who comes, or
+        `state.put(row, world.recall(mark))` for who goes back.
+        """
+        if len(other) != 1:
+            raise ValueError(f"a row is put in place of a row; `other` has {len(other)}")
+        self.ring.put(row, other.ring)
+        self.latents[row] = other.latents[0]
+        self.before[row] = other.before[0]
+        self.seeds[row] = other.seeds[0]
+
     @classmethod
     def stack(cls, states: Sequence["DreamState"]) -> "DreamState":
         return cls(
@@ -266,6 +287,6 @@ def dream_spec(name: str, frame: tuple[int, int], actions: ActionSpec, fps: floa
         cameras={"main": frame},
         action=actions,
         fps=fps,
-        capabilities=frozenset({"render", "fork", "recall", "reseed", "reconstruct"}),
+        capabilities=frozenset({"render", "fork", "rows", "recall", "reseed", "reconstruct"}),
         starts=frozenset({"frames", "latents"}),
     )

@@ -1,0 +1,174 @@
+"""One frame through the layers when generating: the mathematics of `blocks` in fewer operators.
+
+A player's frame is a couple of dozen rows, and on a CPU the cost of starting small
+operators is then as large as that of the products. Here the rows lie flat, results are
+written in place, and what all passes of a frame share is computed once. For inference
+only: nothing here has a gradient. `Dynamics.forward` is the judge of it.
+"""
+
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from worldloom.models.blocks import LOGIT_CAP, NORM_EPS, Layer
+from worldloom.models.cache import Past
+from worldloom.models.dynamics import Dynamics
+
+_ALL = slice(None)
+
+
+class Walk:
+    """The passes of one frame of every row, whose past is cached.
+
+    Args:
+      model: is read as it is now.
+      action: `[B, W]` from `model.action`.
+      past: what the frame reads of its past; the place of its own keys is overwritten.
+      before: `[B, N, copy * D]` the last committed frames, newest first, zeros before the
+        first.
+    """
+
+    def __init__(self, model: Dynamics, action: Tensor, past: Past, before: Tensor) -> None:
+        self._model, self._past = model, past
+        shape = model.shape
+        self._rows, self._dim = len(action), shape.width // shape.heads
+        stack = list(model.layers)
+        dtype = model.embed.weight.dtype
+        self._scales = _head_scales(stack, shape.heads, shape.kv_heads)
+        self._tiny = [
+            torch.full((), (width * NORM_EPS) ** 0.5, device=action.device)
+            for width in (shape.width, self._dim)
+        ]
+        base = model.slot.to(dtype).expand(self._rows, -1, -1).clone()
+        base[:, 0] += action
+        latents = base[:, 2 : 2 + shape.tokens]
+        known = before.to(dtype)
+        latents += F.linear(known, model.embed.weight[:, shape.channels :], model.embed.bias)
+        if shape.columns:
+            latents += model.near(known[:, None])[:, 0]
+        self._base = base
+
+    def denoise(self, noisy: Tensor, signal: int, size: int) -> Tensor:
+        """One denoising pass.
+
+        Args:
+          noisy: `[B, N, D]`.
+          signal: tau times the grid.
+          size: log2(1 / d).
+
+        Returns:
+          `[B, N, D]` clean latents, float32.
+        """
+        model, shape = self._model, self._model.shape
+        x, _ = self._through(self._enter(noisy, signal, size), shape.layers)
+        x = x.view(self._rows, -1, shape.width)
+        if x.shape[1] == shape.slots:
+            x = x[:, 2 : 2 + shape.tokens]
+        out = self._norm(x, model.norm.scale).float()
+        return F.linear(out, model.head.weight.float(), model.head.bias.float())
+
+    def remember(self, latents: Tensor, signal: int, size: int) -> list[tuple[Tensor, Tensor]]:
+        """What later frames read of this one; ends where the last time layer has its keys.
+
+        Arguments are those of `denoise`, with the frame's latents as they are to be seen.
+
+        Returns:
+          For each time layer its un-rotated keys and values `[B, slots, Hkv, d]`.
+        """
+        shape = self._model.shape
+        last = max(index for index in range(shape.layers) if shape.is_time(index))
+        x, fresh = self._through(self._enter(latents, signal, size), last)
+        k, v = self._project(last, x, shape.heads)
+        return [*fresh, (k, v)]
+
+    def _enter(self, latents: Tensor, signal: int, size: int) -> Tensor:
+        """The tokens of the frame, `[B * slots, W]`."""
+        model, shape = self._model, self._model.shape
+        x = self._base.clone()
+        x[:, 1] += torch.cat([model.signal.weight[signal], model.size.weight[size]])
+        weight = model.embed.weight[:, : shape.channels]
+        x[:, 2 : 2 + shape.tokens] += F.linear(latents.to(weight.dtype), weight)
+        return x.view(-1, shape.width)
+
+    def _through(self, x: Tensor, count: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """`[B * n, W]` through the first `count` layers, and the keys and values on the way."""
+        fresh: list[tuple[Tensor, Tensor]] = []
+        for index, layer in enumerate(islice(self._model.layers, count)):
+            if layer.time:
+                x, memory = self._time(index, x, len(fresh))
+                fresh.append(memory)
+            else:
+                x = self._space(index, x)
+            x = self._feed(layer, x)
+        return x, fresh
+
+    def _space(self, index: int, x: Tensor) -> Tensor:
+        """Attention among the tokens of a frame; the slots that are not needed are only read."""
+        shape, rows = self._model.shape, self._rows
+        q, k, v = self._project(index, x)
+        keep = shape.computed(index)
+        if keep != _ALL:
+            q, x = q[:, keep], x.view(rows, -1, shape.width)[:, keep].reshape(-1, shape.width)
+        batch, count = rows * shape.kv_heads, q.shape[1]
+        q = q.unflatten(2, (shape.kv_heads, -1)).transpose(1, 2).reshape(batch, -1, self._dim)
+        k = k.permute(0, 2, 3, 1).reshape(batch, self._dim, -1)
+        v = v.transpose(1, 2).reshape(batch, -1, self._dim)
+        logits = torch.bmm(q, k).float().tanh_().mul_(LOGIT_CAP)
+        out = torch.bmm(torch.softmax(logits, -1).to(v.dtype), v)
+        out = out.view(rows, shape.kv_heads, count, -1).transpose(1, 2).reshape(x.shape)
+        return x.addmm_(out, self._model.layers[index].attention.out.weight.t())
+
+    def _time(self, index: int, x: Tensor, place: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Attention of each slot to its own history, and what this frame adds to it."""
+        q, k, v = self._project(index, x)
+        keys, values = self._past.k[place], self._past.v[place]
+        keys[:, -1] = k.reshape(-1, self._dim)
+        values[:, -1] = v.reshape(-1, self._dim)
+        q = q.reshape(len(keys), -1, self._dim)
+        logits = torch.bmm(q, keys.transpose(1, 2)).float().tanh_()
+        masked = torch.add(self._past.bias, logits.view(self._rows, -1, keys.shape[1]), alpha=LOGIT_CAP)
+        weights = torch.softmax(masked, -1).to(v.dtype).view(logits.shape)
+        out = torch.bmm(weights, values).view(x.shape)
+        return x.addmm_(out, self._model.layers[index].attention.out.weight.t()), (k, v)
+
+    def _feed(self, layer: Layer, x: Tensor) -> Tensor:
+        """The feed-forward half, in place."""
+        mlp = layer.mlp
+        seen = self._norm(x, layer.mlp_norm.scale)
+        gate = torch.mm(seen, mlp.gate.weight.t())
+        inner = F.silu(gate, inplace=True).mul_(torch.mm(seen, mlp.up.weight.t()))
+        return x.addmm_(inner, mlp.down.weight.t())
+
+    def _project(self, index: int, x: Tensor, first: int = 0) -> tuple[Tensor, ...]:
+        """`[B * n, W]` to q `[B, n, H, d]` and k, v `[B, n, Hkv, d]`, q and k normalised.
+
+        With `first` = H there are only k and v.
+        """
+        layer, shape = self._model.layers[index], self._model.shape
+        weight = layer.attention.qkv.weight[first * self._dim :]
+        parts = torch.mm(self._norm(x, layer.attention_norm.scale), weight.t())
+        parts = parts.view(self._rows, -1, shape.heads - first + 2 * shape.kv_heads, self._dim)
+        both = parts[:, :, : -shape.kv_heads]
+        length = torch.linalg.vector_norm(both, dim=-1, keepdim=True, dtype=torch.float32)
+        both.div_(length.hypot_(self._tiny[1])).mul_(self._scales[index, first:])
+        heads = [shape.heads - first, shape.kv_heads, shape.kv_heads]
+        return parts.split([count for count in heads if count], 2)
+
+    def _norm(self, x: Tensor, scale: Tensor) -> Tensor:
+        """`RMSNorm`: root of width times x over the length of x, which `eps` keeps from 0."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        out = torch.div(x, length.hypot_(self._tiny[0]))
+        return out.mul_(scale * x.shape[-1] ** 0.5).to(x.dtype)
+
+
+def _head_scales(layers: list[Layer], heads: int, kv_heads: int) -> Tensor:
+    """`[L, H + Hkv, d]` what normalised queries and keys are multiplied by, in all layers.
+
+    Holds what a length lacks to be a root mean square, and the way of the logits to the cap.
+    """
+    q = torch.stack([layer.attention.q_scale for layer in layers])[:, None]
+    k = torch.stack([layer.attention.k_scale for layer in layers])[:, None]
+    dim = q.shape[-1]
+    return torch.cat([(q / LOGIT_CAP).expand(-1, heads, -1), (k * dim**0.5).expand(-1, kv_heads, -1)], 1)
