@@ -1,4 +1,4 @@
-"""Puts the figures of `benchmarks/results/` into the README, between its markers.
+"""Puts the figures of `benchmarks/results/` into README and world cards, between markers.
 
     <!-- results: quickstart -->
     <!-- /results -->
@@ -14,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+CARDS = ROOT / "src" / "worldloom" / "worlds"
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(<!-- results: ([\w ,-]+) -->\n).*?(<!-- /results -->)", re.S)
 
@@ -32,6 +33,10 @@ WORDS = {
     "generate_ratio_nicklashansen": "one generated frame, against `nicklashansen/dreamer4`",
     "generate_ratio_pypi_dreamer4": "one generated frame, against PyPI `dreamer4`",
     "matmul_share_train": "training step, share of the machine's own matrix-multiply rate",
+    "seconds_to_first_frame": "from the command to the first frame",
+    "usable_horizon_median": "usable horizon, median",
+    "idle_1000_psnr_drop_db": "lost between frames 100 and 1,000 of idling, beyond the real game",
+    "violations_per_1000": "broken rules per 1,000 frames of free play",
     "record_speed_share": "recorder, share of the environment's own speed: Hop, which is fast",
     "record_speed_share_pong": "recorder, share of the environment's own speed: Atari Pong",
     "record_speed_share_crafter": "recorder, share of the environment's own speed: Crafter",
@@ -77,5 +82,11 @@ def render(text: str) -> str:
     return BLOCK.sub(fill, text)
 
 
+def pages() -> list[Path]:
+    """Every file that shows figures."""
+    return [README, *sorted(CARDS.glob("*/CARD.md"))]
+
+
 if __name__ == "__main__":
-    README.write_text(render(README.read_text()))
+    for page in pages():
+        page.write_text(render(page.read_text()))

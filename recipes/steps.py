@@ -42,6 +42,7 @@ class Plan:
       judged: held-out episodes that the world is scored on, at most.
       seed: of everything random.
       publish: copy figures and contact sheet into the repository.
+      heldout: share of the episodes that is never trained on.
     """
 
     out: Path
@@ -51,6 +52,7 @@ class Plan:
     judged: int
     seed: int
     publish: bool
+    heldout: float = HELDOUT
 
 
 def ask(text: str, usual: Plan) -> Plan:
@@ -81,7 +83,7 @@ def record_missing(plan: Plan, setup: Setup, players: Sequence[Any], progress: P
             episodes=plan.episodes - there,
             policies=players,
             seed=plan.seed,
-            keep=Keep(max_frames=plan.frames, heldout=HELDOUT),
+            keep=Keep(max_frames=plan.frames, heldout=plan.heldout),
             progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
         )
     return Store.open(folder)
@@ -94,17 +96,20 @@ def small_world(frame: tuple[int, int], steps: int) -> Size:
         base,
         tokenizer_batches=replace(base.tokenizer_batches, rows=2048),
         schedule=replace(base.schedule, steps=steps),
-        batches=replace(base.batches, rows=4, short=8, long=16),
+        batches=replace(base.batches, rows=4),
     )
 
 
-def train(plan: Plan, store: Store, progress: Progress) -> None:
-    """Trains the tokenizer, then the dynamics, or goes on with what was interrupted."""
+def train(plan: Plan, store: Store, progress: Progress, size: Size | None = None) -> None:
+    """Trains the tokenizer, then the dynamics, or goes on with what was interrupted.
+
+    Without a size it is `small_world`.
+    """
 
     def tell(step: int, steps: int, loss: float) -> None:
         progress.update(step / steps, f"step {step:,} of {steps:,}, loss {loss:.4g}")
 
-    size = small_world(store.info.cameras["main"], plan.steps)
+    size = size or small_world(store.info.cameras["main"], plan.steps)
     options = Options(seed=plan.seed, save_minutes=1.0, report=tell)
     for stage, run in (("tokenizer", train_tokenizer), ("dynamics", train_dynamics)):
         progress.begin(stage)

@@ -39,7 +39,7 @@ OTHERS = {
     "train tokenizer": Verb("train:tokenizer", "Trains the tokenizer: frames to latents and back."),
     "train dynamics": Verb("train:dynamics", "Trains the dynamics: what happens next."),
     "train": Verb("train:resume", "Continues a training run exactly where it stopped."),
-    "ls": Verb("ls:ls", "Lists runs, stores, environments or sizes."),
+    "ls": Verb("ls:ls", "Lists worlds of the package, runs, stores, environments or sizes."),
 }
 VERBS = FIRST | OTHERS
 

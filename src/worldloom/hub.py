@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
 
     Args:
       run: a run folder with a finished tokenizer and dynamics.
-      sampler: how frames are drawn; the defaults where None.
+      sampler: how frames are drawn; where None, as the run's world.json says, or the defaults.
 
     Raises:
       WorldloomError: a stage is missing or unfinished, weights are missing,
@@ -83,7 +84,21 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
     tokenizer, dynamics = load_tokenizer(run), load_dynamics(run)
     info = stage.config["info"]
     spec = dream_spec(run.name, tokenizer.shape.frame, dynamics.action.spec, info["fps"])
-    return DreamWorld(tokenizer, arrange(dynamics), spec, sampler)
+    return DreamWorld(tokenizer, arrange(dynamics), spec, sampler or _own_sampler(run))
+
+
+def _own_sampler(run: Path) -> Sampler:
+    """How a saved world draws its frames; the defaults in a run, which does not say."""
+    file = run / "world.json"
+    if not file.exists():
+        return Sampler()
+    try:
+        return Sampler(**json.loads(file.read_text())["sampler"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorldloomError(
+            f"`{file}` does not say how frames are drawn ({error})",
+            "restore the file, or remove it to draw them by default",
+        ) from error
 
 
 def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> None:
@@ -106,6 +121,8 @@ def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> Non
                 part / name / "weights.safetensors", modules[name].state_dict(), {"stage": name}
             )
             write_text(part / name / "config.json", json.dumps(dict(stage.config), indent=2) + "\n")
+        facts = {"sampler": asdict(world.sampler)}
+        write_text(part / "world.json", json.dumps(facts, indent=2) + "\n")
         written = weights_hash(part / "tokenizer")
         file = part / "dynamics" / "config.json"
         write_text(

@@ -1,4 +1,4 @@
-"""What is here: runs, stores, environments and sizes, as tables of text.
+"""What is here: worlds of the package, runs, stores, environments and sizes, as tables of text.
 
 Reads the small files that runs and stores explain themselves with; loads no
 weights and no frames.
@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from worldloom import shipped
 from worldloom.actions import ActionSpec, Binary
 from worldloom.data.store import EpisodeRow, Store
 from worldloom.errors import WorldloomError
@@ -54,6 +55,14 @@ def find(root: str, name: str, depth: int = 3) -> Iterator[Path]:
         for child in sorted(folder.iterdir()):
             if child.is_dir() and not child.name.startswith("."):
                 yield from find(str(child), name, depth - 1)
+
+
+def worlds() -> str:
+    """The worlds that come with the package, one line each."""
+    rows = [("world", "size", "what")]
+    for name in shipped.names():
+        rows.append((name, size_text(shipped.folder_bytes(name)), shipped.summary(name)))
+    return f"{columns(rows)}\n`worldloom play NAME` enters one"
 
 
 def stores(root: str) -> str:

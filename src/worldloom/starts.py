@@ -47,15 +47,16 @@ def contexts(store: "Store", *, count: int = COUNT, length: int = LENGTH) -> "li
     return clips
 
 
-def run_store(run: str, store: str | None) -> "Store":
+def run_store(run: str | Path, store: str | None) -> "Store":
     """The store that a run was trained on, or the one that is named instead."""
     from worldloom.data.store import Store
     from worldloom.train.stage import Stage
 
     if store is not None:
         return Store.open(store)
-    recorded = Stage.open(Path(run) / "dynamics").config["store"]
-    if not Path(recorded).exists():
+    # A world that was packed brings its store along and names it from its own folder.
+    recorded = Path(run) / Stage.open(Path(run) / "dynamics").config["store"]
+    if not recorded.exists():
         raise WorldloomError(
             f"run `{run}` was trained on `{recorded}`, which is not there any more",
             "name a store of the same kind with --store",

@@ -68,7 +68,7 @@ def _inside(x: np.ndarray, y: np.ndarray, level: Level) -> np.ndarray:
     apart_x = np.abs(x[:, None] - (columns * 8 + 4))
     apart_y = np.abs(y[:, None] - (rows * 8 + 4))
     reach_x, reach_y = 4 + PLAYER[0] / 2 - INSIDE, 4 + PLAYER[1] / 2 - INSIDE
-    return ((apart_x < reach_x) & (apart_y < reach_y)).any(1)
+    return np.asarray(((apart_x < reach_x) & (apart_y < reach_y)).any(1))
 
 
 def _surely(there: np.ndarray) -> np.ndarray:

@@ -210,7 +210,7 @@ def _dream(
     past = {name: stack([e.actions[name][:CONTEXT] for e in read]) for name in names}
     clip = Clip(
         frames={camera: stack([e.frames[camera][:CONTEXT] for e in read])},
-        actions=Action(past, stack([e.action_known[:CONTEXT] for e in read])),
+        actions=Action(past, stack([np.asarray(e.action_known)[:CONTEXT] for e in read])),
         snapshots=tuple(e.snapshots[CONTEXT - 1] for e in read)
         if all(CONTEXT - 1 in e.snapshots for e in read)
         else None,

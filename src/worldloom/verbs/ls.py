@@ -3,8 +3,10 @@
 from typing import Literal
 
 
-def ls(what: Literal["all", "runs", "stores", "envs", "sizes"] = "all", *, root: str = ".") -> None:
-    """Lists runs, stores, environments or sizes.
+def ls(
+    what: Literal["all", "worlds", "runs", "stores", "envs", "sizes"] = "all", *, root: str = "."
+) -> None:
+    """Lists worlds of the package, runs, stores, environments or sizes.
 
     Args:
       what: which of them.
@@ -13,6 +15,7 @@ def ls(what: Literal["all", "runs", "stores", "envs", "sizes"] = "all", *, root:
     from worldloom import ls as tables
 
     kinds = {
+        "worlds": tables.worlds,
         "runs": lambda: tables.runs(root),
         "stores": lambda: tables.stores(root),
         "envs": tables.envs,

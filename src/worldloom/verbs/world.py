@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from worldloom.errors import WorldloomError
+from worldloom.shipped import FIRST, find_run
 from worldloom.verbs.parse import on_interrupt
 
 
 def play(
-    world: str,
+    world: str = FIRST,
     *,
     store: str | None = None,
     size: int | None = None,
@@ -19,7 +20,8 @@ def play(
     """Opens a page in which a person enters a world.
 
     Args:
-      world: folder of a run, or the id of an environment.
+      world: name of a world that comes with the package (`worldloom ls worlds`), folder of
+        a run, or id of an environment.
       store: whose held-out episodes a dream begins with; the run's own by default.
       size: side of an environment's frames in pixels; its own by default.
       fps: frames a second; the world's own by default.
@@ -31,11 +33,11 @@ def play(
     from worldloom.play.session import from_clips, from_seed
     from worldloom.starts import contexts, run_store, spare_a_core
 
-    if Path(world).is_dir():
+    if (run := find_run(world)) is not None:
         from worldloom.evaluate.windows import check_fit
         from worldloom.hub import load_world
 
-        entered, recorded = load_world(world), run_store(world, store)
+        entered, recorded = load_world(run), run_store(run, store)
         check_fit(entered, recorded)
         make_start = from_clips(contexts(recorded))
         spare_a_core()
@@ -65,9 +67,10 @@ def evaluate(
     """Scores a world on held-out episodes of a store.
 
     Args:
-      run: folder of the run.
+      run: folder of the run, or name of a world that comes with the package.
       store: folder of the recordings.
-      out: folder for the report; RUN/eval-STORE by default.
+      out: folder for the report; RUN/eval-STORE by default, eval-STORE for a world of the
+        package.
       episodes: at most so many held-out episodes, one window each.
       context: frames that the world is shown first.
       horizons: frames after the context at which it is scored.
@@ -82,12 +85,14 @@ def evaluate(
     from worldloom.progress import Progress
 
     opened = Store.open(store)
-    folder = Path(out or f"{run}/eval-{opened.path.resolve().name}")
+    found = find_run(run)
+    name = f"eval-{opened.path.resolve().name}"
+    folder = Path(out or (Path(run) / name if Path(run).is_dir() else name))
     progress = Progress({"eval": 0.0})
     progress.begin("eval", f"into {folder}")
     with on_interrupt(f"nothing of {folder} was changed; run the same command again"):
         report = score(
-            load_world(run),
+            load_world(found or run),
             opened,
             horizons=horizons,
             episodes=episodes,
