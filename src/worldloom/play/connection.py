@@ -9,7 +9,7 @@ pages share nothing but the world, which keeps no state.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from worldloom.play.protocol import (
     Drop,
     Fork,
     Header,
+    Hello,
     Keys,
     Pause,
     ProtocolError,
@@ -36,8 +37,8 @@ from worldloom.play.protocol import (
     Travel,
 )
 from worldloom.play.session import Frame, Session
+from worldloom.play.together import Together
 
-OnWorldThread = Callable[..., Awaitable[Any]]
 MAX_ARRIVALS = 64
 MAX_ORDERS = 32
 
@@ -106,18 +107,19 @@ class Connection:
     Args:
       socket: accepted and greeted.
       session: pure; may be shared.
-      on_world_thread: runs a function on the world thread.
+      together: carries out ticks, and whatever else belongs on the world thread.
       limits: how long to be patient.
     """
 
     def __init__(
-        self, socket: WebSocket, session: Session, *, on_world_thread: OnWorldThread, limits: Limits
+        self, socket: WebSocket, session: Session, *, together: Together, limits: Limits
     ) -> None:
         self.latency = Latency()
         self.counts = Counts()
         self._socket = socket
         self._session = session
-        self._run = on_world_thread
+        self._together = together
+        self._run = together.run
         self._limits = limits
         self._codes = frozenset(c for button in session.keys.buttons for c in button.codes)
         self._wishes = _Wishes()
@@ -157,28 +159,35 @@ class Connection:
             self._heard(await receive(self._socket))
 
     def _heard(self, message: protocol.Message) -> None:
-        wishes = self._wishes
-        match message:
-            case Keys(held, tapped, page_time, axes, mouse):
-                held, tapped = self._known(held), self._known(tapped)
-                wishes.held = wishes.held.changed(held, tapped, axes=axes, mouse=mouse)
-                wishes.arrivals = (*wishes.arrivals, time.monotonic())[-MAX_ARRIVALS:]
-                wishes.input_time = page_time
-            case Ack(frame):
-                if frame == self._in_flight:
-                    self._in_flight = None
-                    self._acked.set()
-                    self._sendable.set()
-            case Pause(on):
-                wishes.paused, wishes.steps = on, 0
-            case StepOnce():
-                wishes.steps = min(wishes.steps + 1, 8) if wishes.paused else 1
-                wishes.paused = True
-            case Reset() | Rewind() | Fork() | Switch() | Drop() | RunOn():
-                wishes.order(message)
-            case _:
-                raise ProtocolError("malformed", "`hello` came twice")
+        _HEARD[type(message)](self, message)
         self._wake.set()
+
+    def _hear_keys(self, message: Keys) -> None:
+        wishes = self._wishes
+        held, tapped = self._known(message.held), self._known(message.tapped)
+        wishes.held = wishes.held.changed(held, tapped, axes=message.axes, mouse=message.mouse)
+        wishes.arrivals = (*wishes.arrivals, time.monotonic())[-MAX_ARRIVALS:]
+        wishes.input_time = message.time
+
+    def _hear_ack(self, message: Ack) -> None:
+        if message.frame == self._in_flight:
+            self._in_flight = None
+            self._acked.set()
+            self._sendable.set()
+
+    def _hear_pause(self, message: Pause) -> None:
+        self._wishes.paused, self._wishes.steps = message.on, 0
+
+    def _hear_step(self, _: StepOnce) -> None:
+        wishes = self._wishes
+        wishes.steps = min(wishes.steps + 1, 8) if wishes.paused else 1
+        wishes.paused = True
+
+    def _hear_order(self, message: Reset | Travel) -> None:
+        self._wishes.order(message)
+
+    def _hear_hello(self, _: Hello) -> None:
+        raise ProtocolError("malformed", "`hello` came twice")
 
     def _known(self, codes: tuple[str, ...]) -> tuple[str, ...]:
         """Keys of no button are dropped here, so that nothing can pile up."""
@@ -201,29 +210,17 @@ class Connection:
                 await self._woken()
                 deadline = self._start_over()
             else:
-                deadline = next_deadline(deadline, time.monotonic(), period)
+                deadline = next_deadline(deadline, self._together.now(), period)
                 await self._sleep_until(deadline)
                 if not wishes.orders and (not wishes.paused or wishes.steps):
                     offered = await self._tick_once(player)
                     if player.others_run:
-                        await self._run(player.tick_another)
+                        await self._together.tick_another(player)
 
     async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing | None:
         """Goes elsewhere in time; None where that was refused."""
         try:
-            match order:
-                case Reset(seed):
-                    shown = await self._run(player.start, seed)
-                case Rewind(ticks, moment):
-                    shown = await self._run(player.rewind, ticks, moment)
-                case Fork():
-                    shown = await self._run(player.branch)
-                case Switch(branch):
-                    shown = await self._run(player.switch, branch)
-                case Drop(branch):
-                    shown = await self._run(player.drop, branch)
-                case RunOn(branch, on):
-                    shown = await self._run(player.run_on, branch, on)
+            shown = await self._run(_ORDERS[type(order)], player, order)
         except Refused as refusal:
             error = ProtocolError("refused", refusal.message, refusal.hint)
             await self._socket.send_json(error.to_json())
@@ -239,7 +236,7 @@ class Connection:
     def _start_over(self) -> float:
         """Now, as a deadline. Inputs that came while the clock stood are not timed."""
         self._wishes.arrivals = ()
-        return time.monotonic()
+        return self._together.now()
 
     async def _tick_once(self, player: Player) -> Outgoing:
         """Reads the input, last of all, and steps the world."""
@@ -248,7 +245,7 @@ class Connection:
         arrivals, wishes.arrivals = wishes.arrivals, ()
         input_time = wishes.input_time
         wishes.steps = max(0, wishes.steps - 1)
-        shown, seconds = await self._run(player.tick, keys)
+        shown, seconds = await self._together.tick(player, keys)
         self.counts.ticks += 1
         flags = protocol.RESET if shown.frame.tick == 0 else 0
         offered = self._offer(shown, flags, seconds, arrivals=arrivals, input_time=input_time)
@@ -264,7 +261,7 @@ class Connection:
         rest = deadline - time.monotonic()
         self.counts.late += rest < 0
         self.latency.add("wait", max(0.0, rest))
-        await asyncio.sleep(max(0.0, rest))
+        await self._together.sleep_until(deadline)
 
     async def _page_listens(self) -> bool:
         """Stands still while a frame has been unacknowledged for too long; True if it did."""
@@ -358,6 +355,27 @@ class Connection:
             "warmup_ms": round(self.latency.warmup_ms, 2),
             **vars(self.counts),
         }
+
+
+# What each message does, on the event loop. A message of its own effect gets a line here.
+_HEARD: dict[type, Callable[[Connection, Any], None]] = {
+    Hello: Connection._hear_hello,
+    Keys: Connection._hear_keys,
+    Ack: Connection._hear_ack,
+    Pause: Connection._hear_pause,
+    StepOnce: Connection._hear_step,
+    **dict.fromkeys((Reset, Rewind, Fork, Switch, Drop, RunOn), Connection._hear_order),
+}
+
+# What each order does, on the world thread, between two ticks; it answers with a frame.
+_ORDERS: dict[type, Callable[[Player, Any], Shown]] = {
+    Reset: lambda player, order: player.start(order.seed),
+    Rewind: lambda player, order: player.rewind(order.ticks, order.moment),
+    Fork: lambda player, order: player.branch(),
+    Switch: lambda player, order: player.switch(order.branch),
+    Drop: lambda player, order: player.drop(order.branch),
+    RunOn: lambda player, order: player.run_on(order.branch, order.on),
+}
 
 
 async def receive(socket: WebSocket) -> protocol.Message:

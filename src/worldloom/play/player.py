@@ -6,12 +6,14 @@ that grew from one another hold the same moments, so that a branch costs what is
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from worldloom.errors import WorldloomError
 from worldloom.play.clock import Latency
 from worldloom.play.input import Played
-from worldloom.play.session import Frame, Moment, Session, SessionState
+from worldloom.play.session import Frame, Moment, Session, SessionState, ended
 
 HISTORY = 600
 BRANCHES = 8
@@ -43,6 +45,9 @@ class Shown:
     frame: Frame
     branch: int = 0
     moment: int = 0
+
+
+Ticked = tuple[Shown, float]
 
 
 @dataclass
@@ -91,19 +96,34 @@ class Player:
         self._keep()
         return self._draw()
 
-    def tick(self, keys: Played) -> tuple[Shown, float]:
+    def tick(self, keys: Played) -> Ticked:
         """One tick: its frame, and the seconds that the world took for it."""
-        assert self._state is not None, "tick before start"
         begin = time.perf_counter()
-        self._state = self._session.advance(self._state, keys)
+        state = self._session.advance(self._present(), keys)
         stepped = time.perf_counter()
-        frame = self._session.draw(self._state)
+        frame = self._session.draw(state)
+        return self._ticked(state, frame, stepped - begin, time.perf_counter() - stepped)
+
+    def _ticked(self, state: SessionState, frame: Frame, step: float, render: float) -> Ticked:
+        """Takes what a tick gave: every tick ends here, also those done together."""
+        self._state = state
         done = time.perf_counter()
         self._keep()
-        self._latency.add("step", stepped - begin)
-        self._latency.add("render", done - stepped)
+        self._latency.add("step", step)
+        self._latency.add("render", render)
         self._latency.add("keep", time.perf_counter() - done)
-        return Shown(frame, self._here.id, self._here.moment), done - begin
+        return Shown(frame, self._here.id, self._here.moment), step + render
+
+    def _moving(self, played: Played | None) -> tuple[SessionState, Played, Branch | None] | None:
+        """The state that a turn moves, with what is done in it, and its branch if not this one."""
+        if played is not None:
+            return self._present(), played, None
+        branch = self._another()
+        return None if branch is None else (self._session.back(branch.past[-1]), (), branch)
+
+    def _present(self) -> SessionState:
+        assert self._state is not None, "tick before start"
+        return self._state
 
     def rewind(self, ticks: int, moment: int) -> Shown:
         """Goes back on this branch, which forgets what came after.
@@ -170,14 +190,22 @@ class Player:
 
     def tick_another(self) -> None:
         """One tick of one branch that runs on: they take turns, so that you wait for one only."""
+        moving = self._moving(None)
+        if moving is not None:
+            state, played, branch = moving
+            self._went_on(branch, self._session.advance(state, played))
+
+    def _another(self) -> Branch | None:
+        """Whose turn it is to go on alone."""
         others = [b for b in self._branches.values() if b.runs and b is not self._here]
-        if others:
-            branch = others[self._turn % len(others)]
-            self._turn += 1
-            state = self._session.advance(self._session.back(branch.past[-1]), ())
-            branch.past.append(self._session.keep(state, branch.past[-1]))
-            branch.moment += 1
-            self._session.release(state)
+        self._turn += 1
+        return others[self._turn % len(others)] if others else None
+
+    def _went_on(self, branch: Branch | None, state: SessionState) -> None:
+        assert branch is not None
+        branch.past.append(self._session.keep(state, branch.past[-1]))
+        branch.moment += 1
+        self._session.release(state)
 
     def branches(self) -> dict[str, Any]:
         """What the page is told of them."""
@@ -228,3 +256,46 @@ class Player:
         if not self._session.can_rewind:
             name = self._session.world.spec.name
             raise Refused(f"`{name}` cannot go back in time", "reset to begin again")
+
+
+def tick_together(
+    turns: Sequence[tuple[Player, Played | None]],
+) -> list[Ticked | WorldloomError | None]:
+    """One tick of each player, in one step of the world.
+
+    Args:
+      turns: players of one session, each with what is done, or None for a tick of a branch
+        that runs on without its player.
+
+    Returns:
+      what each saw; None for a branch; an error where that player alone cannot go on.
+    """
+    outcomes: list[Ticked | WorldloomError | None] = [None] * len(turns)
+    together = []
+    for index, (player, played) in enumerate(turns):
+        moving = player._moving(played)
+        if moving is None or ended(moving[0].step):  # an ending takes no step of the world
+            outcomes[index] = _tick_alone(player, played)
+        else:
+            together.append((index, player, *moving))
+    if not together:
+        return outcomes
+    session = together[0][1]._session
+    begin = time.perf_counter()
+    states = session.advance_together([(state, done) for _, _, state, done, _ in together])
+    stepped = time.perf_counter()
+    frames = session.draw_together(states)
+    drawn = time.perf_counter()
+    for (index, player, _, _, branch), state, frame in zip(together, states, frames, strict=True):
+        if branch is None:
+            outcomes[index] = player._ticked(state, frame, stepped - begin, drawn - stepped)
+        else:
+            player._went_on(branch, state)
+    return outcomes
+
+
+def _tick_alone(player: Player, played: Played | None) -> Ticked | WorldloomError | None:
+    try:
+        return player.tick_another() if played is None else player.tick(played)
+    except WorldloomError as error:
+        return error

@@ -9,6 +9,7 @@ import hmac
 import io
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,34 +164,11 @@ def parse(text: str) -> Message:
         raise ProtocolError("malformed", "message is not JSON") from error
     if not isinstance(data, dict):
         raise ProtocolError("malformed", "message is not a JSON object")
-    match data.get("type"):
-        case "hello":
-            token = _take(data, "token", str)
-            seed = _number({"seed": 0, **data}, "seed", 0, MAX_SEED)
-            return Hello(_number(data, "version", 0, 2**16), token, seed)
-        case "keys":
-            codes = _codes(data, "held"), _codes(data, "tapped")
-            return Keys(*codes, _number(data, "time", 0), _axes(data), _motion(data))
-        case "ack":
-            return Ack(_number(data, "frame", 0))
-        case "pause":
-            return Pause(_take(data, "on", bool))
-        case "step":
-            return StepOnce()
-        case "reset":
-            return Reset(_number(data, "seed", 0, MAX_SEED))
-        case "rewind":
-            return Rewind(_number(data, "ticks", 0), _number(data, "moment", 0))
-        case "branch":
-            return Fork()
-        case "switch":
-            return Switch(_number(data, "branch", 1, MAX_BRANCH))
-        case "drop":
-            return Drop(_number(data, "branch", 1, MAX_BRANCH))
-        case "run":
-            return RunOn(_number(data, "branch", 1, MAX_BRANCH), _take(data, "on", bool))
-        case kind:
-            raise ProtocolError("malformed", f"unknown message type {str(kind)[:40]!r}")
+    kind = data.get("type")
+    read = _READERS.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        raise ProtocolError("malformed", f"unknown message type {str(kind)[:40]!r}")
+    return read(data)
 
 
 def check_hello(message: Message, token: str) -> Hello:
@@ -248,6 +226,37 @@ def _motion(data: dict[str, Any]) -> tuple[float, float]:
 def _real(value: Any) -> bool:
     """Whether this is a number that arithmetic can be done with."""
     return type(value) in (int, float) and abs(value) <= MAX_REAL
+
+
+def _hello(data: dict[str, Any]) -> Hello:
+    token = _take(data, "token", str)
+    seed = _number({"seed": 0, **data}, "seed", 0, MAX_SEED)
+    return Hello(_number(data, "version", 0, 2**16), token, seed)
+
+
+def _keys(data: dict[str, Any]) -> Keys:
+    codes = _codes(data, "held"), _codes(data, "tapped")
+    return Keys(*codes, _number(data, "time", 0), _axes(data), _motion(data))
+
+
+def _branch(data: dict[str, Any]) -> int:
+    return _number(data, "branch", 1, MAX_BRANCH)
+
+
+# What a page may say, by its `type`; each reader checks every field.
+_READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "hello": _hello,
+    "keys": _keys,
+    "ack": lambda data: Ack(_number(data, "frame", 0)),
+    "pause": lambda data: Pause(_take(data, "on", bool)),
+    "step": lambda data: StepOnce(),
+    "reset": lambda data: Reset(_number(data, "seed", 0, MAX_SEED)),
+    "rewind": lambda data: Rewind(_number(data, "ticks", 0), _number(data, "moment", 0)),
+    "branch": lambda data: Fork(),
+    "switch": lambda data: Switch(_branch(data)),
+    "drop": lambda data: Drop(_branch(data)),
+    "run": lambda data: RunOn(_branch(data), _take(data, "on", bool)),
+}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from worldloom.play.connection import Connection, Limits, receive
 from worldloom.play.guard import Guard
 from worldloom.play.protocol import ProtocolError
 from worldloom.play.session import MakeStart, Session
+from worldloom.play.together import Together
 from worldloom.world import World
 
 PAGE = Path(__file__).parent / "page"
@@ -66,6 +67,9 @@ class Room:
         self.here: set[Connection] = set()
         self.left: deque[dict[str, Any]] = deque(maxlen=8)
         self._thread = ThreadPoolExecutor(1, "world")
+        self._together = Together(
+            self.on_world_thread, at_once=session.at_once, period=1 / session.fps
+        )
 
     async def on_world_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
@@ -96,7 +100,7 @@ class Room:
                 "busy", f"{len(self.here)} pages are playing already", "close one of them"
             )
         connection = Connection(
-            web_socket, self.session, on_world_thread=self.on_world_thread, limits=self.limits
+            web_socket, self.session, together=self._together, limits=self.limits
         )
         self.here.add(connection)
         try:

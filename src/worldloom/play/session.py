@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from worldloom.actions import Action
 from worldloom.data.types import Clip
 from worldloom.play.input import Played
 from worldloom.play.keys import KeyMap, key_map
+from worldloom.play.pool import Pool
 from worldloom.world import Step, World, require
 
 MakeStart = Callable[[int], Clip]
@@ -117,7 +119,11 @@ class Session:
         state, step = self.world.start(self.make_start(seed), torch.tensor([seed]))
         return SessionState(state, step, seed)
 
-    @torch.no_grad()
+    @property
+    def at_once(self) -> int:
+        """How many sessions one step of the world carries."""
+        return self.world.rows if isinstance(self.world, Pool) else 1
+
     def advance(self, state: SessionState, keys: Played) -> SessionState:
         """One tick on. Like `World.step` it may reuse the memory of `state`.
 
@@ -126,15 +132,38 @@ class Session:
         Args:
           keys: what is done in this tick: an `Input`, or the codes of held keys alone.
         """
-        if ended(state.step):
-            if state.ended_for + 1 >= self.restart_ticks:
-                fresh = self.start(state.seed + 1)
-                self.release(state)
-                return fresh
+        return self.advance_together([(state, keys)])[0]
+
+    @torch.no_grad()
+    def advance_together(self, turns: Sequence[tuple[SessionState, Played]]) -> list[SessionState]:
+        """One tick of each: here, and nowhere else, the world is stepped.
+
+        Args:
+          turns: the states, each with what is done in it; `at_once` of them at most.
+        """
+        live = [(state, self.keys.action(keys)) for state, keys in turns if not ended(state.step)]
+        stepped = iter(self._step([state for state, _ in live], [action for _, action in live]))
+        return [self._stand(s) if ended(s.step) else next(stepped) for s, _ in turns]
+
+    def _step(self, states: list[SessionState], actions: list[Action]) -> list[SessionState]:
+        actions = [action.map(torch.from_numpy) for action in actions]
+        worlds = [state.world for state in states]
+        if isinstance(self.world, Pool):
+            rows = self.world.step_together(worlds, actions)
+        else:
+            rows = [self.world.step(*row) for row in zip(worlds, actions, strict=True)]
+        return [
+            SessionState(world, step, state.seed, state.tick + 1)
+            for state, (world, step) in zip(states, rows, strict=True)
+        ]
+
+    def _stand(self, state: SessionState) -> SessionState:
+        """An ended world's tick."""
+        if state.ended_for + 1 < self.restart_ticks:
             return replace(state, tick=state.tick + 1, ended_for=state.ended_for + 1)
-        action = self.keys.action(keys).map(torch.from_numpy)
-        world, step = self.world.step(state.world, action)
-        return SessionState(world, step, state.seed, state.tick + 1)
+        fresh = self.start(state.seed + 1)
+        self.release(state)
+        return fresh
 
     @torch.no_grad()
     def keep(self, state: SessionState, since: Moment | None = None) -> Moment:
@@ -160,14 +189,29 @@ class Session:
         state = world.recall(moment.mark) if exact else moment.mark.copy()
         return SessionState(state, moment.step, moment.seed, moment.tick, moment.ended_for)
 
-    @torch.no_grad()
     def draw(self, state: SessionState) -> Frame:
-        """What `state` looks like. The only place where anything is read back."""
-        render: Any = self.world
-        image = render.render(state.world, camera=self.camera)[0]
-        # A copy: this frame may still wait to be sent when the world draws the next one.
-        pixels = np.array(torch.as_tensor(image).cpu().numpy(), order="C")
-        return Frame(pixels, state.seed, state.tick, ended(state.step))
+        """What `state` looks like."""
+        return self.draw_together([state])[0]
+
+    @torch.no_grad()
+    def draw_together(self, states: Sequence[SessionState]) -> list[Frame]:
+        """What each looks like. The only place where anything is read back."""
+        worlds = [state.world for state in states]
+        if isinstance(self.world, Pool):
+            images = self.world.render_together(worlds, self.camera)
+        else:
+            render: Any = self.world
+            images = [render.render(world, camera=self.camera)[0] for world in worlds]
+        # Copies: a frame may still wait to be sent when the world draws the next one.
+        return [
+            Frame(
+                np.array(torch.as_tensor(image).cpu().numpy(), order="C"),
+                state.seed,
+                state.tick,
+                ended(state.step),
+            )
+            for image, state in zip(images, states, strict=True)
+        ]
 
     def tick(self, state: SessionState, keys: Played) -> tuple[SessionState, Frame]:
         """`advance`, then `draw`."""
