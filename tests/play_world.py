@@ -26,8 +26,21 @@ class Count:
     def __len__(self):
         return len(self.seed)
 
+    def _map(self, change):
+        return Count(*(change(getattr(self, field)) for field in self.__dataclass_fields__))
+
     def copy(self):
-        return self  # nothing in it is ever written to
+        return self._map(torch.clone)
+
+    def __getitem__(self, rows):
+        return self._map(lambda part: part[rows].clone())
+
+    def view(self, row):
+        return self._map(lambda part: part[row : row + 1])
+
+    def put(self, row, other):
+        for field in self.__dataclass_fields__:
+            getattr(self, field)[row] = getattr(other, field)[0]
 
 
 class CountingWorld:
@@ -47,24 +60,26 @@ class CountingWorld:
             {"main": size},
             SPEC,
             fps=50.0,
-            capabilities=frozenset({"render", "fork"}),
+            capabilities=frozenset({"render", "fork", "rows"}),
             starts=frozenset(starts),
         )
         self.ends_at, self.seconds, self.breaks_at = ends_at, seconds, breaks_at
         self.threads = set()
         self.calls = Counter()
+        self.rows = Counter()  # steps by their number of rows
 
     def start(self, clip, seeds):
         self._note("start")
-        zeros = torch.zeros(len(seeds), len(KEYS), dtype=torch.int64)
-        return Count(clip.env_seeds, torch.zeros_like(seeds), zeros, zeros), self._step(seeds * 0)
+        zeros = torch.zeros(2, len(seeds), len(KEYS), dtype=torch.int64)
+        return Count(clip.env_seeds, torch.zeros_like(seeds), *zeros), self._step(seeds * 0)
 
     def step(self, state: Count, action: Action):
         self._note("step")
+        self.rows[len(state)] += 1
         time.sleep(self.seconds)
         keys = action.values["keys"].long()
         tick = state.tick + 1
-        if self.breaks_at and int(tick[0]) >= self.breaks_at:
+        if self.breaks_at and int(tick.max()) >= self.breaks_at:
             raise WorldloomError("the world broke", "mend it")
         return Count(state.seed, tick, keys, state.pressed + keys), self._step(tick)
 

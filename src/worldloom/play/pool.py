@@ -18,6 +18,8 @@ from worldloom.actions import Action
 from worldloom.data.types import Clip
 from worldloom.world import Step, World, require
 
+ROWS = (1, 4, 16, 64)
+
 
 @dataclass(eq=False)
 class Seat:
@@ -87,8 +89,9 @@ class Pool:
         if not seats:
             return []
         rows = self._gather(seats)
-        for other in self._seats:
-            if other is not None and other not in seats:
+        wanted = set(rows)
+        for row, other in enumerate(self._seats):
+            if other is not None and row not in wanted:
                 self._lift(other)
         self._batch, step = self.world.step(self._batch, self._joined(rows, actions))
         return [(seat, _row(step, row)) for seat, row in zip(seats, rows, strict=True)]
@@ -136,15 +139,16 @@ class Pool:
         """Brings these seats into the batch, and tells their rows."""
         if self._batch is None:
             self._batch = seats[0].view()[[0] * self.rows]
+        wanted = set(seats)
         for seat in seats:
             if seat.row is None:
-                row = self._free_row(seats)
+                row = self._free_row(wanted)
                 self._batch.put(row, seat.state)
                 seat.row, seat.state = row, None
                 self._seats[row] = seat
         return [seat.row for seat in seats if seat.row is not None]
 
-    def _free_row(self, wanted: Sequence[Seat]) -> int:
+    def _free_row(self, wanted: set[Seat]) -> int:
         """A row that nobody has, else that of somebody who is not wanted now."""
         if None in self._seats:
             return self._seats.index(None)
@@ -177,3 +181,13 @@ def _row(step: Step, row: int) -> Step:
     one = slice(row, row + 1)
     fields = (step.reward, step.terminated, step.truncated, step.doubt)
     return Step(*(None if field is None else field[one].clone() for field in fields))
+
+
+def pooled(world: World, sessions: int) -> World:
+    """The world as a server for so many sessions steps it.
+
+    For one person with a second tab it stays as it is: a step of one row is the quickest.
+    Environments stay too, one for each session.
+    """
+    rows = 1 if sessions <= 2 else next((n for n in ROWS if n >= sessions), ROWS[-1])
+    return Pool(world, rows) if rows > 1 and "rows" in world.spec.capabilities else world
