@@ -119,8 +119,9 @@ def test_a_step_is_one_step_of_the_world_whoever_is_due():
     assert [int(view.seed) for view in views] == [0, 1, 2]
 
 
-def test_more_players_than_rows_take_turns():
-    session = Session(Pool(CountingWorld(), ROWS), from_seed)
+@pytest.mark.parametrize("tables", [1, 2, 3])
+def test_more_players_than_rows_take_turns(tables):
+    session = Session(Pool(CountingWorld(), ROWS, tables), from_seed)
     players = [begun(session, seed) for seed in range(10)]
     for _ in range(3):
         for first in range(0, 10, ROWS):
@@ -128,6 +129,20 @@ def test_more_players_than_rows_take_turns():
     for seed, player in enumerate(players):
         state = player._state.world.view()
         assert (int(state.seed), int(state.tick), int(state.pressed[0, 4])) == (seed, 3, 3)
+
+
+def test_players_who_take_turns_in_good_order_are_not_copied_about():
+    pool = Pool(CountingWorld(), ROWS, 3)
+    session = Session(pool, from_seed)
+    players = [begun(session, seed) for seed in range(10)]
+    places = []
+    for _ in range(3):
+        for first in range(0, 10, ROWS):
+            play([(player, ()) for player in players[first : first + ROWS]])
+        seats = [player._state.world for player in players]
+        places.append([(id(seat.table), seat.row) for seat in seats])
+    assert places[0] == places[1] == places[2] and pool.taken == 10
+    assert len({table for table, _ in places[0]}) == 3
 
 
 def test_a_row_is_freed_once():
@@ -172,7 +187,7 @@ def test_the_start_that_fails_one_player_fails_no_other():
 
 
 @pytest.mark.parametrize(
-    ("sessions", "rows"), [(1, 1), (2, 1), (3, 4), (4, 4), (5, 16), (16, 16), (50, 64), (200, 64)]
+    ("sessions", "rows"), [(1, 1), (2, 1), (3, 3), (16, 16), (17, 9), (50, 13), (200, 16)]
 )
 def test_a_server_for_more_people_steps_more_rows(sessions, rows):
     world = CountingWorld()

@@ -1,12 +1,14 @@
 """Many players in one world: their states are rows of one batch, stepped together.
 
-A batch has the same number of rows for as long as the pool lives, taken or not: what a
-row computes may depend on that number, but not on who sits beside it. Knows worlds;
-it knows no session, no thread and no clock.
+Every batch has the same number of rows for as long as the pool lives, taken or not: what
+a row computes may depend on that number, but not on who sits beside it. Batches stay
+where they are between steps, so that only who comes or goes is copied. Knows worlds; it
+knows no session, no thread and no clock.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,32 +20,70 @@ from worldloom.actions import Action
 from worldloom.data.types import Clip
 from worldloom.world import Step, World, require
 
-ROWS = (1, 4, 16, 64)
+# More rows cost a lonely player more than they give a crowd: on a CPU 16 do most of what 64 do.
+MOST_ROWS = 16
+
+
+@dataclass(eq=False)
+class _Table:
+    """A batch, and who sits where.
+
+    Args:
+      batch: the world's state of all rows.
+      seats: of each row, None where nobody sits.
+    """
+
+    batch: Any
+    seats: list[Seat | None]
 
 
 @dataclass(eq=False)
 class Seat:
-    """One player's state: a row of the pool's batch, or beside it, where it costs no time.
+    """One player's state: a row of a batch, or beside them all, where it costs no time.
 
     Args:
       state: of one row, while it is beside.
-      row: in the batch, while it is there.
+      table: the batch, while it is in one.
+      row: in that batch.
     """
 
-    pool: Pool
     state: Any = None
-    row: int | None = None
+    table: _Table | None = None
+    row: int = 0
 
     def __len__(self) -> int:
         return 1
 
     def view(self) -> Any:
         """The world's own state of one row, good until the next step."""
-        return self.state if self.row is None else self.pool.view(self.row)
+        return self.state if self.table is None else self.table.batch.view(self.row)
 
     def copy(self) -> Seat:
         """An independent state."""
-        return Seat(self.pool, self.view().copy())
+        return Seat(self.view().copy())
+
+    def stand(self) -> None:
+        """Leaves the batch with what it holds."""
+        if self.table is not None:
+            self.state = self.view().copy()
+            self.table.seats[self.row] = self.table = None
+
+    def sit(self, table: _Table, row: int) -> None:
+        """Takes a row of a batch, in place of whoever has it."""
+        other = table.seats[row]
+        if other is not None:
+            other.stand()
+        table.batch.put(row, self.view())
+        if self.table is not None:
+            self.table.seats[self.row] = None
+        table.seats[row] = self
+        self.state, self.table, self.row = None, table, row
+
+    def leave(self) -> None:
+        """Leaves and forgets, however often."""
+        if self.table is not None:
+            self.table.seats[self.row] = self.table = None
+        self.state = None
 
 
 class Pool:
@@ -52,16 +92,17 @@ class Pool:
     Args:
       world: can `fork`, and exchange `rows`.
       rows: of every step, however few of them are wanted.
+      tables: so many batches are kept at most; more players than fit take turns.
     """
 
-    def __init__(self, world: World, rows: int) -> None:
+    def __init__(self, world: World, rows: int, tables: int = 1) -> None:
         require(world, "rows", "playing together")
         self.world: Any = world
         self.rows = rows
         kept = world.spec.capabilities & {"render", "fork", "recall", "reseed"}
         self.spec = replace(world.spec, capabilities=kept)
-        self._batch: Any = None
-        self._seats: list[Seat | None] = [None] * rows
+        self._most = tables
+        self._tables: list[_Table] = []
 
     @property
     def device(self) -> Any:
@@ -71,7 +112,7 @@ class Pool:
     def start(self, clip: Clip, seeds: Tensor) -> tuple[Seat, Step]:
         """As the world's own, for one row."""
         state, step = self.world.start(clip, seeds)
-        return Seat(self, state), step
+        return Seat(state), step
 
     def step(self, state: Seat, action: Action) -> tuple[Seat, Step]:
         """One step of one seat, at the price of a whole batch."""
@@ -88,13 +129,13 @@ class Pool:
         """
         if not seats:
             return []
-        rows = self._gather(seats)
-        wanted = set(rows)
-        for row, other in enumerate(self._seats):
-            if other is not None and row not in wanted:
-                self._lift(other)
-        self._batch, step = self.world.step(self._batch, self._joined(rows, actions))
-        return [(seat, _row(step, row)) for seat, row in zip(seats, rows, strict=True)]
+        table = self._gather(seats)
+        due = set(seats)
+        for other in table.seats:
+            if other is not None and other not in due:
+                other.stand()
+        table.batch, step = self.world.step(table.batch, self._joined(seats, actions))
+        return [(seat, _row(step, seat.row)) for seat in seats]
 
     def render(self, state: Seat, camera: str = "main") -> Tensor:
         """The newest frame, `[1, H, W, 3]` uint8."""
@@ -104,9 +145,8 @@ class Pool:
         """The newest frame of each, `[H, W, 3]` uint8."""
         if not seats:
             return []
-        rows = self._gather(seats)
-        images = self.world.render(self._batch, camera)
-        return [images[row] for row in rows]
+        images = self.world.render(self._gather(seats).batch, camera)
+        return [images[seat.row] for seat in seats]
 
     def mark(self, state: Seat, since: Any = None) -> Any:
         """As the world's own."""
@@ -114,65 +154,53 @@ class Pool:
 
     def recall(self, mark: Any) -> Seat:
         """As the world's own; the seat stays beside until it is stepped."""
-        return Seat(self, self.world.recall(mark))
+        return Seat(self.world.recall(mark))
 
     def reseed(self, state: Seat, seeds: Tensor) -> Seat:
         """As the world's own."""
-        return Seat(self, self.world.reseed(state.view(), seeds))
+        return Seat(self.world.reseed(state.view(), seeds))
 
     def release(self, state: Seat) -> None:
         """Frees the row, however often it is called."""
-        if state.row is not None:
-            self._seats[state.row] = None
-        state.row = state.state = None
+        state.leave()
 
     @property
     def taken(self) -> int:
         """How many rows are somebody's."""
-        return sum(seat is not None for seat in self._seats)
+        return sum(self.rows - table.seats.count(None) for table in self._tables)
 
-    def view(self, row: int) -> Any:
-        """One row of the batch as a state, in the same memory."""
-        return self._batch.view(row)
-
-    def _gather(self, seats: Sequence[Seat]) -> list[int]:
-        """Brings these seats into the batch, and tells their rows."""
-        if self._batch is None:
-            self._batch = seats[0].view()[[0] * self.rows]
-        wanted = set(seats)
+    def _gather(self, seats: Sequence[Seat]) -> _Table:
+        """Brings these seats into one batch."""
+        table = self._table_for(seats)
+        due = set(seats)
+        free = [row for row, seat in enumerate(table.seats) if seat is None]
+        free += [row for row, seat in enumerate(table.seats) if seat and seat not in due]
         for seat in seats:
-            if seat.row is None:
-                row = self._free_row(wanted)
-                self._batch.put(row, seat.state)
-                seat.row, seat.state = row, None
-                self._seats[row] = seat
-        return [seat.row for seat in seats if seat.row is not None]
+            if seat.table is not table:
+                seat.sit(table, free.pop(0))
+        return table
 
-    def _free_row(self, wanted: set[Seat]) -> int:
-        """A row that nobody has, else that of somebody who is not wanted now."""
-        if None in self._seats:
-            return self._seats.index(None)
-        row = next(i for i, seat in enumerate(self._seats) if seat not in wanted)
-        other = self._seats[row]
-        assert other is not None
-        self._lift(other)
-        return row
+    def _table_for(self, seats: Sequence[Seat]) -> _Table:
+        """Where most of them sit, else one with room, else a new one."""
+        tables = [seat.table for seat in seats if seat.table is not None]
+        if tables:
+            return max(dict.fromkeys(tables), key=tables.count)
+        emptiest = max(self._tables, key=lambda table: table.seats.count(None), default=None)
+        full = emptiest is None or emptiest.seats.count(None) < len(seats)
+        if emptiest is None or (full and len(self._tables) < self._most):
+            emptiest = _Table(seats[0].view()[[0] * self.rows], [None] * self.rows)
+            self._tables.append(emptiest)
+        return emptiest
 
-    def _lift(self, seat: Seat) -> None:
-        """Takes a seat out of the batch, to stand still beside it."""
-        assert seat.row is not None
-        self._seats[seat.row] = None
-        seat.state, seat.row = self.view(seat.row).copy(), None
-
-    def _joined(self, rows: Sequence[int], actions: Sequence[Action]) -> Action:
+    def _joined(self, seats: Sequence[Seat], actions: Sequence[Action]) -> Action:
         """The actions in their rows; null in those of nobody."""
         null = self.spec.action.null((self.rows,))
         values = {name: torch.from_numpy(value) for name, value in null.items()}
         known = torch.zeros(self.rows, dtype=torch.bool)
-        for row, action in zip(rows, actions, strict=True):
-            known[row] = action.known[0]
+        for seat, action in zip(seats, actions, strict=True):
+            known[seat.row] = action.known[0]
             for name, value in values.items():
-                value[row] = action.values[name][0]
+                value[seat.row] = action.values[name][0]
         return Action(values, known)
 
 
@@ -187,7 +215,9 @@ def pooled(world: World, sessions: int) -> World:
     """The world as a server for so many sessions steps it.
 
     For one person with a second tab it stays as it is: a step of one row is the quickest.
-    Environments stay too, one for each session.
+    Environments stay too, one for each session. Others share batches of equal size.
     """
-    rows = 1 if sessions <= 2 else next((n for n in ROWS if n >= sessions), ROWS[-1])
-    return Pool(world, rows) if rows > 1 and "rows" in world.spec.capabilities else world
+    if sessions <= 2 or "rows" not in world.spec.capabilities:
+        return world
+    tables = math.ceil(sessions / MOST_ROWS)
+    return Pool(world, math.ceil(sessions / tables), tables)
