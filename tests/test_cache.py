@@ -5,6 +5,7 @@ import torch
 from worlds import keys, tiny_dynamics
 
 from worldloom.models.cache import Ring
+from worldloom.models.walk import Walk
 
 WINDOW = 5
 PATHS = {"copy": 2, "columns": 2}  # round the layers, from frame to frame
@@ -15,15 +16,14 @@ def commit_all(model, latents, signal, size, action):
     shape = model.shape
     rows, length = latents.shape[:2]
     head = (shape.kv_heads, shape.width // shape.heads)
-    ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, latents.device)
+    ring = Ring.empty(rows, shape.ring_slots(), head, shape.window, latents)
     outputs = []
     before = latents.new_zeros(rows, shape.tokens, shape.copy * shape.channels)
     for t in range(length):
-        token = model.action(action[:, t])
-        past = ring.past()
-        given = latents[:, t], signal[:, t], size[:, t], token, past, before
-        out, fresh = model.step(*given), model.remember(*given)
-        ring.commit(fresh)
+        walk = Walk(model, model.action(action[:, t]), ring.past(), before)
+        given = latents[:, t], int(signal[0, t]), int(size[0, t])
+        out = walk.denoise(*given)
+        ring.commit(walk.remember(*given))
         before = torch.cat([latents[:, t], before], -1)[..., : before.shape[-1]]
         outputs.append(out)
     return torch.stack(outputs, 1), ring
@@ -54,8 +54,8 @@ def test_training_on_the_committed_past_sees_what_generation_sees(paths):
     shape, length, first = model.shape, 2 * WINDOW + 1, 3
     committed = torch.randn(2, length - 1, shape.tokens, shape.channels)
     noisy = torch.randn(2, length - first, shape.tokens, shape.channels)
-    signal = torch.randint(0, shape.grid, (2, length - first))
-    size = torch.randint(0, shape.grid.bit_length(), (2, length - first))
+    signal = torch.randint(0, shape.grid, (length - first,)).expand(2, -1)
+    size = torch.randint(0, shape.grid.bit_length(), (length - first,)).expand(2, -1)
     action = keys(2, length)
     at_once = model(noisy, signal, size, action, None, committed)
     last = torch.full((2, 1), shape.grid - 1)
@@ -68,10 +68,11 @@ def test_training_on_the_committed_past_sees_what_generation_sees(paths):
         before = torch.cat(
             [past[:, -age] for age in range(1, shape.copy + 1)] or [past[:, 0, :, :0]], -1
         )
-        token, place = model.action(action[:, frame]), frame - first
-        one = model.step(
-            noisy[:, place], signal[:, place], size[:, place], token, ring.past(), before
+        walk, place = (
+            Walk(model, model.action(action[:, frame]), ring.past(), before),
+            frame - first,
         )
+        one = walk.denoise(noisy[:, place], int(signal[0, place]), int(size[0, place]))
         assert torch.allclose(at_once[:, place], one, atol=1e-5)
 
 
@@ -82,9 +83,8 @@ def test_a_reading_pass_leaves_the_ring_alone():
     level = torch.full((2, 7), 7)
     _, ring = commit_all(model, latents, level, torch.full((2, 7), 3), keys(2, 7))
     before = ring.copy()
-    token = model.action(keys(2))
     now, none = torch.randn(latents[:, 0].shape), latents.new_zeros(2, model.shape.tokens, 0)
-    model.step(now, level[:, 0], level[:, 0] * 0, token, ring.past(), none)
+    Walk(model, model.action(keys(2)), ring.past(), none).denoise(now, 7, 0)
     for old, new in zip((*before.k, *before.v), (*ring.k, *ring.v), strict=True):
         places = slice(0, model.shape.window - 1)  # the last place of v is scratch
         assert torch.equal(old[:, :, :, places], new[:, :, :, places])
@@ -103,13 +103,13 @@ def test_rows_of_different_age_share_a_ring():
     known = torch.stack([action.values["keys"][0, 3], action.values["keys"][1, 9]])
     token = model.action(type(action)({"keys": known}, torch.ones(2, dtype=torch.bool)))
     none = now.new_zeros(*now.shape[:2], 0)
-    out = model.step(now, signal[:, 0], size[:, 0], token, ring.past(), none)
+    out = Walk(model, token, ring.past(), none).denoise(now, 7, 3)
     assert torch.allclose(out[0], together[0, 3], atol=1e-4)
     assert torch.allclose(out[1], together[1, 9], atol=1e-4)
 
 
 def test_ages_count_back_from_the_frame_to_come():
-    ring = Ring.empty(3, [1], (1, 2), 4, torch.device("cpu"))
+    ring = Ring.empty(3, [1], (1, 2), 4, torch.zeros(()))
     ring.count = torch.tensor([0, 2, 7])
     assert ring.age().tolist() == [[4, 4, 4], [2, 1, 4], [1, 3, 2]]
 

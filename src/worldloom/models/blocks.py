@@ -7,13 +7,13 @@ a token means, and no configuration.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 LOGIT_CAP = 50.0
+NORM_EPS = 1e-6
 
 
 class RMSNorm(nn.Module):
@@ -24,7 +24,7 @@ class RMSNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.scale.shape, self.scale, 1e-6).to(x.dtype)
+        return F.rms_norm(x.float(), self.scale.shape, self.scale, NORM_EPS).to(x.dtype)
 
 
 def rotary_angles(positions: Tensor, dim: int, base: float = 10000.0) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ class Attention(nn.Module):
         scale = torch.cat(
             [self.q_scale.expand(self.heads, -1), self.k_scale.expand(self.kv_heads, -1)]
         )
-        both = (F.rms_norm(both.float(), (self.dim,), eps=1e-6) * scale).to(v.dtype)
+        both = (F.rms_norm(both.float(), (self.dim,), eps=NORM_EPS) * scale).to(v.dtype)
         q, k = both.split([self.heads, self.kv_heads], dim=-2)
         return q, k, v
 
@@ -118,23 +118,6 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.gate(x)) * self.up(x))
-
-
-@dataclass
-class TimeCache:
-    """What the frame being computed reads of its past, in one time layer.
-
-    The last of the R + 1 places is the frame's own; every pass overwrites it.
-
-    Args:
-      k: `[B * N, Hkv, R + 1, d]` keys of the past, rotated by minus their age.
-      v: `[B * N, Hkv, R + 1, d]`.
-      mask: `[B * N, 1, 1, 1, R + 1]` True where written, and for the frame itself.
-    """
-
-    k: Tensor
-    v: Tensor
-    mask: Tensor
 
 
 class Layer(nn.Module):
@@ -201,28 +184,6 @@ class Layer(nn.Module):
             mask = mask.repeat_interleave(slots, 0)[:, None]
         out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), mask[..., None, :])
         return x + att.merge(out).view(batch, slots, -1, x.shape[-1]).transpose(1, 2)
-
-    def memory(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What later frames read of `[B, 1, N, W]`: un-rotated k and v, `[B, N, Hkv, d]` each."""
-        _, k, v = self.attention.project(self.attention_norm(x)[:, 0])
-        return k, v
-
-    def step_time(self, x: Tensor, cache: TimeCache) -> tuple[Tensor, Tensor, Tensor]:
-        """`over_time` for one frame whose past is cached; its own position is 0.
-
-        Args:
-          x: `[B, 1, N, W]`.
-
-        Returns:
-          x `[B, 1, N, W]`, and this frame's un-rotated k, v `[B, N, Hkv, d]`.
-        """
-        att, batch, slots = self.attention, x.shape[0], x.shape[2]
-        q, k, v = att.project(self.attention_norm(x).view(batch * slots, 1, -1))
-        cache.k[:, :, -1:] = k.transpose(1, 2)
-        cache.v[:, :, -1:] = v.transpose(1, 2)
-        out = attend(att.group(q), cache.k, cache.v, cache.mask)
-        x = x + att.merge(out).view(x.shape)
-        return x, k.view(batch, slots, *k.shape[2:]), v.view(batch, slots, *v.shape[2:])
 
     def feed(self, x: Tensor) -> Tensor:
         """The feed-forward half, `[..., W]` to `[..., W]`."""

@@ -12,7 +12,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worldloom.models.blocks import TimeCache, rotary_angles, rotate
+from worldloom.models.blocks import rotary_angles
+
+
+@dataclass
+class Past:
+    """What the frame being computed reads of its past.
+
+    The last of the R + 1 places is the frame's own; every pass overwrites it.
+
+    Args:
+      k: for each time layer `[B * slots * Hkv, R + 1, d]` keys, rotated by minus their age.
+      v: for each time layer `[B * slots * Hkv, R + 1, d]`, in the ring's own memory.
+      bias: `[B, 1, R + 1]` float32: 0 where written, and for the frame itself, else -inf.
+    """
+
+    k: list[Tensor]
+    v: list[Tensor]
+    bias: Tensor
 
 
 @dataclass
@@ -66,7 +83,7 @@ class Ring:
         slots: Sequence[int],
         head: tuple[int, int],
         window: int,
-        device: torch.device,
+        like: Tensor,
     ) -> "Ring":
         """A ring without history.
 
@@ -75,13 +92,13 @@ class Ring:
           slots: of each time layer.
           head: (key heads, width of one).
           window: frames that a time layer sees, the current one included.
-          device: where it lives.
+          like: lends its device and number type.
         """
         heads, dim = head
         return cls(
-            tuple(torch.zeros(rows, n, heads, window - 1, dim, device=device) for n in slots),
-            tuple(torch.zeros(rows, n, heads, window, dim, device=device) for n in slots),
-            torch.zeros(rows, dtype=torch.int64, device=device),
+            tuple(like.new_zeros(rows, n, heads, window - 1, dim) for n in slots),
+            tuple(like.new_zeros(rows, n, heads, window, dim) for n in slots),
+            like.new_zeros(rows, dtype=torch.int64),
         )
 
     def age(self) -> Tensor:
@@ -122,20 +139,22 @@ class Ring:
             part.copy_(values.unflatten(-1, (slots, heads, dim)).movedim(1, 3))
         self.count = count.clone()
 
-    def past(self) -> list[TimeCache]:
-        """What every time layer of the next frame reads: rotated keys, values, mask."""
+    def past(self) -> Past:
+        """What the next frame reads: rotated keys, values, and where nothing was written yet."""
         size, dim = self.k[0].shape[3:]
         age = self.age()
         cos, sin = rotary_angles(-age, dim)
-        cos, sin = cos[:, None, None], sin[:, None, None]
-        written = torch.cat([age <= size, torch.ones_like(age[:, :1], dtype=torch.bool)], 1)
-        caches = []
+        cos, sin = (x.to(self.k[0].dtype)[:, None, None] for x in (cos, sin))
+        keys = []
         for k, v in zip(self.k, self.v, strict=True):
-            keys = torch.empty_like(v)
-            keys[:, :, :, :-1] = rotate(k, cos, sin)
-            mask = written.repeat_interleave(k.shape[1], 0)[:, None, None, None]
-            caches.append(TimeCache(keys.flatten(0, 1), v.flatten(0, 1), mask))
-        return caches
+            rotated = torch.empty_like(v)
+            (a, b), (to_a, to_b) = k.chunk(2, -1), rotated[..., :-1, :].chunk(2, -1)
+            torch.mul(a, cos, out=to_a).addcmul_(b, sin, value=-1)
+            torch.mul(b, cos, out=to_b).addcmul_(a, sin)
+            keys.append(rotated.flatten(0, 2))
+        bias = cos.new_zeros(len(age), 1, size + 1, dtype=torch.float32)
+        bias[:, 0, :-1].masked_fill_(age > size, float("-inf"))
+        return Past(keys, [v.flatten(0, 2) for v in self.v], bias)
 
     def commit(self, fresh: list[tuple[Tensor, Tensor]]) -> None:
         """Writes one frame in place over the oldest.

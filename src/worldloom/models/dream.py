@@ -17,6 +17,7 @@ from worldloom.models.cache import Ring
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
 from worldloom.models.tokenizer import Tokenizer
+from worldloom.models.walk import Walk
 from worldloom.seeding import noise
 from worldloom.world import Step, WorldSpec, require_start
 
@@ -173,36 +174,32 @@ class DreamWorld:
         actions = clip.actions or self._unknown((rows, length))
         actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
         for index in range(max(0, length - 4 * shape.window), length):
-            token = self.dynamics.action(actions[:, index])
-            self._commit(state, latents[:, index], token, state.ring.past())
+            self._commit(state, latents[:, index], self._walk(state, actions[:, index]))
         return state, Step()
 
     @torch.inference_mode()
     def step(self, state: DreamState, action: Action) -> tuple[DreamState, Step]:
         """Imagines one frame; reuses the memory of `state`."""
-        token = self.dynamics.action(action.map(lambda x: torch.as_tensor(x).to(self.device)))
-        past = state.ring.past()
+        walk = self._walk(state, action.map(lambda x: torch.as_tensor(x).to(self.device)))
         shape, passes = self.dynamics.shape, self.sampler.passes
         z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
-        size = torch.full_like(state.seeds, passes.bit_length() - 1)
         for index in range(passes):
-            signal = torch.full_like(state.seeds, index * shape.grid // passes)
-            clean = self.dynamics.step(z, signal, size, token, past, state.before)
-            z = z + (clean - z) / (passes - index)
+            clean = walk.denoise(z, index * shape.grid // passes, passes.bit_length() - 1)
+            z = torch.lerp(z, clean, 1 / (passes - index))
         if self.sampler.snap:
             z = self.tokenizer.snap(z)
-        self._commit(state, z, token, past)
+        self._commit(state, z, walk)
         return state, Step()
 
-    def _commit(self, state: DreamState, latents: Tensor, token: Tensor, past: list) -> None:
+    def _walk(self, state: DreamState, action: Action) -> Walk:
+        token = self.dynamics.action(action)
+        return Walk(self.dynamics, token, state.ring.past(), state.before)
+
+    def _commit(self, state: DreamState, latents: Tensor, walk: Walk) -> None:
         shape = self.dynamics.shape
-        tau = self._committed / shape.grid
         eps = noise(state.seeds, state.ring.count, _COMMIT, (shape.tokens, shape.channels))
-        signal = torch.full_like(state.seeds, self._committed)
-        size = torch.full_like(state.seeds, shape.grid.bit_length() - 1)
-        mixed = (1 - tau) * eps + tau * latents
-        fresh = self.dynamics.remember(mixed, signal, size, token, past, state.before)
-        state.ring.commit(fresh)
+        mixed = torch.lerp(eps, latents, self._committed / shape.grid)
+        state.ring.commit(walk.remember(mixed, self._committed, shape.grid.bit_length() - 1))
         state.before = torch.cat([mixed, state.before], -1)[..., : state.before.shape[-1]]
         state.latents = torch.cat([state.latents[:, 1:], latents[:, None]], 1)
 
@@ -239,7 +236,8 @@ class DreamWorld:
     def _empty_ring(self, rows: int) -> Ring:
         shape = self.dynamics.shape
         head = (shape.kv_heads, shape.width // shape.heads)
-        return Ring.empty(rows, shape.ring_slots(), head, shape.window, self.device)
+        like = self.dynamics.embed.weight
+        return Ring.empty(rows, shape.ring_slots(), head, shape.window, like)
 
     def reseed(self, state: DreamState, seeds: Tensor) -> DreamState:
         """Another of the possible futures: the same past under other noise."""

@@ -2,12 +2,11 @@
 
 A block-causal transformer denoises the latents of each frame given the frames
 before it and the actions (Hafner et al., arXiv 2509.24527, section 3). It
-predicts clean latents; the losses are in `worldloom.train.dynamics`, the
-generation loop in `worldloom.models.dream`.
+predicts clean latents; the losses are in `worldloom.train.dynamics`. Generation
+goes frame by frame: `worldloom.models.walk`, and the loop in `worldloom.models.dream`.
 """
 
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,6 @@ from worldloom.models.blocks import (
     Layer,
     RMSNorm,
     Stack,
-    TimeCache,
     initialise,
     rotary_angles,
 )
@@ -215,70 +213,6 @@ class Dynamics(nn.Module):
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
         return self.read(x[:, -noisy.shape[1] :])
-
-    def step(
-        self,
-        noisy: Tensor,
-        signal: Tensor,
-        size: Tensor,
-        action: Tensor,
-        past: list[TimeCache],
-        before: Tensor,
-    ) -> Tensor:
-        """Denoises one frame whose past is cached.
-
-        Args:
-          noisy: `[B, N, D]`.
-          signal: `[B]` int64.
-          size: `[B]` int64.
-          action: `[B, W]` from `self.action`, computed once for all passes of a frame.
-          past: one cache for each time layer.
-          before: `[B, N, copy * D]` the last committed frames, newest first, zeros before
-            the first.
-
-        Returns:
-          `[B, N, D]` clean latents.
-        """
-        shown = torch.cat([noisy, before], -1)[:, None]
-        x = self.tokens(shown, signal[:, None], size[:, None], action[:, None])
-        x, _ = self._walk(x, past, self.shape.layers)
-        return self.read(x)[:, 0]
-
-    def remember(
-        self,
-        latents: Tensor,
-        signal: Tensor,
-        size: Tensor,
-        action: Tensor,
-        past: list[TimeCache],
-        before: Tensor,
-    ) -> list[tuple[Tensor, Tensor]]:
-        """What later frames read of a frame; ends where the last time layer has its keys.
-
-        Arguments are those of `step`, with the frame's latents as they are to be seen.
-
-        Returns:
-          For each time layer its un-rotated keys and values `[B, slots, Hkv, d]`.
-        """
-        shown = torch.cat([latents, before], -1)[:, None]
-        x = self.tokens(shown, signal[:, None], size[:, None], action[:, None])
-        last = max(index for index in range(self.shape.layers) if self.shape.is_time(index))
-        x, fresh = self._walk(x, past, last)
-        return [*fresh, self.layers[last].memory(x)]
-
-    def _walk(
-        self, x: Tensor, past: list[TimeCache], count: int
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """One frame's tokens `[B, 1, slots, W]` through the first `count` layers."""
-        fresh = []
-        for index, layer in enumerate(islice(self.layers, count)):
-            if layer.time:
-                x, k, v = layer.step_time(x, past[len(fresh)])
-                fresh.append((k, v))
-            else:
-                x = layer.space(x, keep=self.shape.computed(index))
-            x = layer.feed(x)
-        return x, fresh
 
 
 class Near(nn.Module):

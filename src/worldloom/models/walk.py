@@ -6,7 +6,7 @@ written in place, and what all passes of a frame share is computed once. For inf
 only: nothing here has a gradient. `Dynamics.forward` is the judge of it.
 """
 
-from itertools import islice
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +34,12 @@ class Walk:
         self._model, self._past = model, past
         shape = model.shape
         self._rows, self._dim = len(action), shape.width // shape.heads
-        stack = list(model.layers)
         dtype = model.embed.weight.dtype
-        self._scales = _head_scales(stack, shape.heads, shape.kv_heads)
+        self._weights = [_weights(layer) for layer in model.layers]
+        self._head_scales = _head_scales(list(model.layers), shape.heads, shape.kv_heads)
+        self._scales = _norm_scales(model)
+        self._level = model.signal.weight, model.size.weight
+        self._embed = model.embed.weight[:, : shape.channels].t()
         self._tiny = [
             torch.full((), (width * NORM_EPS) ** 0.5, device=action.device)
             for width in (shape.width, self._dim)
@@ -66,7 +69,7 @@ class Walk:
         x = x.view(self._rows, -1, shape.width)
         if x.shape[1] == shape.slots:
             x = x[:, 2 : 2 + shape.tokens]
-        out = self._norm(x, model.norm.scale).float()
+        out = self._norm(x, -1).float()
         return F.linear(out, model.head.weight.float(), model.head.bias.float())
 
     def remember(self, latents: Tensor, signal: int, size: int) -> list[tuple[Tensor, Tensor]]:
@@ -85,23 +88,25 @@ class Walk:
 
     def _enter(self, latents: Tensor, signal: int, size: int) -> Tensor:
         """The tokens of the frame, `[B * slots, W]`."""
-        model, shape = self._model, self._model.shape
-        x = self._base.clone()
-        x[:, 1] += torch.cat([model.signal.weight[signal], model.size.weight[size]])
-        weight = model.embed.weight[:, : shape.channels]
-        x[:, 2 : 2 + shape.tokens] += F.linear(latents.to(weight.dtype), weight)
+        shape, x = self._model.shape, self._base.clone()
+        x[:, 1].add_(torch.cat([self._level[0][signal], self._level[1][size]]))
+        latents = latents.to(x.dtype).flatten(0, 1)
+        x[:, 2 : 2 + shape.tokens].add_(
+            torch.mm(latents, self._embed).view(self._rows, -1, shape.width)
+        )
         return x.view(-1, shape.width)
 
     def _through(self, x: Tensor, count: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """`[B * n, W]` through the first `count` layers, and the keys and values on the way."""
         fresh: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(islice(self._model.layers, count)):
-            if layer.time:
+        shape = self._model.shape
+        for index in range(count):
+            if shape.is_time(index):
                 x, memory = self._time(index, x, len(fresh))
                 fresh.append(memory)
             else:
                 x = self._space(index, x)
-            x = self._feed(layer, x)
+            x = self._feed(index, x)
         return x, fresh
 
     def _space(self, index: int, x: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ class Walk:
         logits = torch.bmm(q, k).float().tanh_().mul_(LOGIT_CAP)
         out = torch.bmm(torch.softmax(logits, -1).to(v.dtype), v)
         out = out.view(rows, shape.kv_heads, count, -1).transpose(1, 2).reshape(x.shape)
-        return x.addmm_(out, self._model.layers[index].attention.out.weight.t())
+        return x.addmm_(out, self._weights[index].out)
 
     def _time(self, index: int, x: Tensor, place: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Attention of each slot to its own history, and what this frame adds to it."""
@@ -128,47 +133,69 @@ class Walk:
         values[:, -1] = v.reshape(-1, self._dim)
         q = q.reshape(len(keys), -1, self._dim)
         logits = torch.bmm(q, keys.transpose(1, 2)).float().tanh_()
-        masked = torch.add(self._past.bias, logits.view(self._rows, -1, keys.shape[1]), alpha=LOGIT_CAP)
+        masked = torch.add(
+            self._past.bias, logits.view(self._rows, -1, keys.shape[1]), alpha=LOGIT_CAP
+        )
         weights = torch.softmax(masked, -1).to(v.dtype).view(logits.shape)
         out = torch.bmm(weights, values).view(x.shape)
-        return x.addmm_(out, self._model.layers[index].attention.out.weight.t()), (k, v)
+        return x.addmm_(out, self._weights[index].out), (k, v)
 
-    def _feed(self, layer: Layer, x: Tensor) -> Tensor:
+    def _feed(self, index: int, x: Tensor) -> Tensor:
         """The feed-forward half, in place."""
-        mlp = layer.mlp
-        seen = self._norm(x, layer.mlp_norm.scale)
-        gate = torch.mm(seen, mlp.gate.weight.t())
-        inner = F.silu(gate, inplace=True).mul_(torch.mm(seen, mlp.up.weight.t()))
-        return x.addmm_(inner, mlp.down.weight.t())
+        weights, seen = self._weights[index], self._norm(x, 2 * index + 1)
+        inner = F.silu(torch.mm(seen, weights.gate), inplace=True)
+        return x.addmm_(inner.mul_(torch.mm(seen, weights.up)), weights.down)
 
     def _project(self, index: int, x: Tensor, first: int = 0) -> tuple[Tensor, ...]:
         """`[B * n, W]` to q `[B, n, H, d]` and k, v `[B, n, Hkv, d]`, q and k normalised.
 
         With `first` = H there are only k and v.
         """
-        layer, shape = self._model.layers[index], self._model.shape
-        weight = layer.attention.qkv.weight[first * self._dim :]
-        parts = torch.mm(self._norm(x, layer.attention_norm.scale), weight.t())
+        shape = self._model.shape
+        weight = self._weights[index].qkv[:, first * self._dim :]
+        parts = torch.mm(self._norm(x, 2 * index), weight)
         parts = parts.view(self._rows, -1, shape.heads - first + 2 * shape.kv_heads, self._dim)
         both = parts[:, :, : -shape.kv_heads]
         length = torch.linalg.vector_norm(both, dim=-1, keepdim=True, dtype=torch.float32)
-        both.div_(length.hypot_(self._tiny[1])).mul_(self._scales[index, first:])
+        both.div_(length.hypot_(self._tiny[1])).mul_(self._head_scales[index][first:])
         heads = [shape.heads - first, shape.kv_heads, shape.kv_heads]
         return parts.split([count for count in heads if count], 2)
 
-    def _norm(self, x: Tensor, scale: Tensor) -> Tensor:
-        """`RMSNorm`: root of width times x over the length of x, which `eps` keeps from 0."""
+    def _norm(self, x: Tensor, which: int) -> Tensor:
+        """`RMSNorm`: x over its length, which a little keeps from 0, times one of the scales."""
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        out = torch.div(x, length.hypot_(self._tiny[0]))
-        return out.mul_(scale * x.shape[-1] ** 0.5).to(x.dtype)
+        return torch.div(x, length.hypot_(self._tiny[0])).mul_(self._scales[which]).to(x.dtype)
 
 
-def _head_scales(layers: list[Layer], heads: int, kv_heads: int) -> Tensor:
-    """`[L, H + Hkv, d]` what normalised queries and keys are multiplied by, in all layers.
+class _Weights(NamedTuple):
+    """The matrices of one layer, input-major, in the model's own memory."""
 
-    Holds what a length lacks to be a root mean square, and the way of the logits to the cap.
+    qkv: Tensor
+    out: Tensor
+    gate: Tensor
+    up: Tensor
+    down: Tensor
+
+
+def _weights(layer: Layer) -> _Weights:
+    att, mlp = layer.attention, layer.mlp
+    parts = (att.qkv, att.out, mlp.gate, mlp.up, mlp.down)
+    return _Weights(*(part.weight.t() for part in parts))
+
+
+def _head_scales(layers: list[Layer], heads: int, kv_heads: int) -> tuple[Tensor, ...]:
+    """For each layer `[H + Hkv, d]`: what queries and keys of length 1 are multiplied by.
+
+    Holds what a length lacks to be a root mean square, and the way of the logits to their cap.
     """
     q = torch.stack([layer.attention.q_scale for layer in layers])[:, None]
     k = torch.stack([layer.attention.k_scale for layer in layers])[:, None]
-    dim = q.shape[-1]
-    return torch.cat([(q / LOGIT_CAP).expand(-1, heads, -1), (k * dim**0.5).expand(-1, kv_heads, -1)], 1)
+    q, k = q / LOGIT_CAP, k * q.shape[-1] ** 0.5
+    return torch.cat([q.expand(-1, heads, -1), k.expand(-1, kv_heads, -1)], 1).float().unbind()
+
+
+def _norm_scales(model: Dynamics) -> tuple[Tensor, ...]:
+    """`[W]` each: before attention and feed-forward of every layer, then before the head."""
+    norms = [norm for layer in model.layers for norm in (layer.attention_norm, layer.mlp_norm)]
+    scales = torch.stack([norm.scale for norm in (*norms, model.norm)]).float()
+    return (scales * model.shape.width**0.5).unbind()
