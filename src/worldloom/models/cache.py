@@ -167,4 +167,4 @@ class Ring:
         for ring_k, ring_v, (k, v) in zip(self.k, self.v, fresh, strict=True):
             ring_k[rows, :, :, place] = k
             ring_v[rows, :, :, place] = v
-        self.count = self.count + 1
+        self.count.add_(1)

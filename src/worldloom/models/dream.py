@@ -174,14 +174,24 @@ class DreamWorld:
         actions = clip.actions or self._unknown((rows, length))
         actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
         for index in range(max(0, length - 4 * shape.window), length):
-            self._commit(state, latents[:, index], self._walk(state, actions[:, index]))
+            token = self.dynamics.action(actions[:, index])
+            self._commit(state, latents[:, index], self._walk(state, token))
         return state, Step()
 
     @torch.inference_mode()
     def step(self, state: DreamState, action: Action) -> tuple[DreamState, Step]:
         """Imagines one frame; reuses the memory of `state`."""
-        walk = self._walk(state, action.map(lambda x: torch.as_tensor(x).to(self.device)))
-        shape, passes = self.dynamics.shape, self.sampler.passes
+        action = action.map(lambda x: torch.as_tensor(x).to(self.device))
+        self.advance(state, self.dynamics.action(action))
+        return state, Step()
+
+    @torch.inference_mode()
+    def advance(self, state: DreamState, token: Tensor) -> None:
+        """`step` in place, for actions `[B, W]` that are encoded already.
+
+        Fixed addresses, fixed shapes, nothing read back: may be captured as a CUDA graph.
+        """
+        walk, shape, passes = self._walk(state, token), self.dynamics.shape, self.sampler.passes
         z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
         for index in range(passes):
             clean = walk.denoise(z, index * shape.grid // passes, passes.bit_length() - 1)
@@ -189,10 +199,8 @@ class DreamWorld:
         if self.sampler.snap:
             z = self.tokenizer.snap(z)
         self._commit(state, z, walk)
-        return state, Step()
 
-    def _walk(self, state: DreamState, action: Action) -> Walk:
-        token = self.dynamics.action(action)
+    def _walk(self, state: DreamState, token: Tensor) -> Walk:
         return Walk(self.dynamics, token, state.ring.past(), state.before)
 
     def _commit(self, state: DreamState, latents: Tensor, walk: Walk) -> None:
@@ -200,8 +208,8 @@ class DreamWorld:
         eps = noise(state.seeds, state.ring.count, _COMMIT, (shape.tokens, shape.channels))
         mixed = torch.lerp(eps, latents, self._committed / shape.grid)
         state.ring.commit(walk.remember(mixed, self._committed, shape.grid.bit_length() - 1))
-        state.before = torch.cat([mixed, state.before], -1)[..., : state.before.shape[-1]]
-        state.latents = torch.cat([state.latents[:, 1:], latents[:, None]], 1)
+        state.before.copy_(torch.cat([mixed, state.before], -1)[..., : state.before.shape[-1]])
+        state.latents.copy_(torch.cat([state.latents[:, 1:], latents[:, None]], 1))
 
     @torch.inference_mode()
     def render(self, state: DreamState, camera: str = "main") -> Tensor:
