@@ -97,14 +97,19 @@ def median(values: np.ndarray, **more: Any) -> dict[str, Any]:
 
 
 def contestants(given: argparse.Namespace) -> dict[str, Contestant]:
-    """Everybody who takes part; the others only where their environments were named."""
+    """Everybody who takes part."""
     shape = SHAPE | {"threads": given.threads}
+    every = shape | {"bootstrap_rows": 1.0}
     found = {
         "ours": Contestant(sys.executable, "ours.py", shape),
-        "ours_specification": Contestant(
-            sys.executable, "ours.py", shape | {"bootstrap_rows": 1.0}
-        ),
+        "ours_specification": Contestant(sys.executable, "ours.py", every),
     }
+    return found | rivals(given)
+
+
+def rivals(given: argparse.Namespace) -> dict[str, Contestant]:
+    """The other projects, where their environments were named."""
+    shape, found = SHAPE | {"threads": given.threads}, {}
     if given.nicklashansen:
         python, clone = given.nicklashansen
         found["nicklashansen"] = Contestant(

@@ -1,0 +1,313 @@
+"""Frames a second of worlds of several sizes, each frame stepped, committed, decoded and read back.
+
+Weights and context are random: speed does not depend on them. Every world runs in a
+process of its own, with its ring full, after a warm-up that is timed and left out. On a
+GPU the step runs in bfloat16, as one CUDA graph, with and without torch.compile; a mode
+that fails says so and spoils no other. Peers, where they are given (see `dynamics.py` for
+how to install them), make frames of the 9M shape without decoding them.
+
+    python benchmarks/realtime.py [--only 9m 2b] [--nicklashansen PYTHON CLONE] [--pypi PYTHON]
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from dynamics import CONTEXT, DREAMS, matmul_rate, rivals
+from results import figure, write
+
+from worldloom.actions import Action, ActionSpec, Binary
+from worldloom.configs import Size, large, nano, small, tiny
+from worldloom.data.types import Clip
+from worldloom.models.dream import DreamState, DreamWorld, Sampler, arrange, dream_spec
+from worldloom.models.dynamics import Dynamics
+from worldloom.models.operations import picture_operations, step_operations
+from worldloom.models.patches import PatchShape, PatchTokenizer
+from worldloom.models.tokenizer import Tokenizer
+
+ACTIONS = ActionSpec((Binary("keys", ("left", "right", "jump")),))
+LIMIT = 1500.0  # seconds that one world may take
+GPU_MODES = ("graph", "compiled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world to be timed.
+
+    Args:
+      size: its shapes.
+      passes: K.
+      frames: how many are timed on a CPU; a GPU times ten times as many.
+      warm: how many come before them.
+    """
+
+    size: Size
+    passes: int
+    frames: int
+    warm: int = 2
+
+
+def hop64() -> Size:
+    """Hop at 64x64 as it is shipped."""
+    size = nano((64, 64))
+    shape = PatchShape((64, 64), patch=8, channels=128)
+    return replace(
+        size, tokenizer=shape, dynamics=replace(size.dynamics, width=128, hidden=384, channels=128)
+    )
+
+
+def windowed(size: Size, window: int) -> Size:
+    return replace(size, dynamics=replace(size.dynamics, window=window))
+
+
+CASES = {
+    "hop32_k4": Case(nano(), 4, 100),
+    "hop64_k1": Case(hop64(), 1, 100),
+    "hop64_k2": Case(hop64(), 2, 100),
+    "hop64_k4": Case(hop64(), 4, 100),
+    "9m": Case(windowed(tiny(), CONTEXT + 1), 4, 60),
+    "100m": Case(small(), 4, 6),
+    "2b": Case(large(), 4, 1, warm=0),
+}
+
+
+def build(case: Case, device: str) -> DreamWorld:
+    """The world with random weights, made where it will be; matrices in bfloat16 on a GPU."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        shape = case.size.tokenizer
+        patches = isinstance(shape, PatchShape)
+        tokenizer = PatchTokenizer(shape) if patches else Tokenizer(shape)
+        dynamics = Dynamics(case.size.dynamics, ACTIONS).requires_grad_(False)
+    if device == "cuda":
+        for part in (dynamics.embed, dynamics.layers, getattr(dynamics, "near", None)):
+            for inner in part.modules() if part else ():
+                if isinstance(inner, torch.nn.Linear):
+                    inner.bfloat16()
+    else:
+        arrange(dynamics)
+    spec = dream_spec("benchmark", case.size.frame, ACTIONS, 20.0)
+    return DreamWorld(tokenizer.requires_grad_(False), dynamics, spec, Sampler(case.passes))
+
+
+@torch.inference_mode()
+def begin(world: DreamWorld) -> DreamState:
+    """A state whose ring is full, of random numbers."""
+    shape = world.dynamics.shape
+    latents = torch.randn(1, 1, shape.tokens, shape.channels)
+    state, _ = world.start(Clip(latents=latents), torch.zeros(1, dtype=torch.int64))
+    for part in (*state.ring.k, *state.ring.v, state.latents):
+        part.normal_()
+    state.ring.count.fill_(shape.window)
+    return state
+
+
+class Ticker:
+    """What a player waits for: keys in, picture out.
+
+    Args:
+      world: whose frames they are.
+      state: becomes the ticker's own.
+      mode: "eager", or on a GPU "graph" and "compiled".
+    """
+
+    def __init__(self, world: DreamWorld, state: DreamState, mode: str) -> None:
+        self.world, self.state = world, state
+        self._token = self._encode()
+        self._run: Callable[[], None] = self._eager
+        self._picture = world.render(state)
+        if mode == "eager":
+            return
+        if mode == "compiled":
+            self._run = torch.compile(self._eager, dynamic=False)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._run()
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._run()
+        self._run = self._graph.replay
+
+    def __call__(self) -> torch.Tensor:
+        self._token.copy_(self._encode())
+        self._run()
+        return self._picture.cpu()
+
+    @torch.inference_mode()
+    def _encode(self) -> torch.Tensor:
+        keys = torch.zeros(1, 3, dtype=torch.uint8)
+        action = Action({"keys": keys}, torch.ones(1, dtype=torch.bool))
+        return self.world.dynamics.action(action.map(lambda x: x.to(self.world.device))).clone()
+
+    @torch.inference_mode()
+    def _eager(self) -> None:
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.world.device.type == "cuda"):
+            self.world.advance(self.state, self._token)
+            self._picture.copy_(self.world.render(self.state))
+
+
+@torch.inference_mode()
+def measure(name: str, mode: str) -> dict[str, Any]:
+    """Times one world in this process."""
+    case, device = CASES[name], "cuda" if torch.cuda.is_available() else "cpu"
+    begun = time.perf_counter()
+    ticker = Ticker(world := build(case, device), begin(world), mode)
+    for _ in range(case.warm):
+        ticker()
+    warm = time.perf_counter() - begun
+    seconds = []
+    for _ in range(case.frames * (10 if device == "cuda" else 1)):
+        start = time.perf_counter()
+        ticker()
+        seconds.append(time.perf_counter() - start)
+    parts = (world.dynamics, world.tokenizer)
+    operations = step_operations(world.dynamics.shape, case.passes)
+    operations += picture_operations(case.size.tokenizer)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "seconds": seconds,
+        "warmup_s": warm,
+        "memory_gb": (torch.cuda.max_memory_allocated() if device == "cuda" else peak) / 1e9,
+        "gflop_per_frame": operations / 1e9,
+        "rate": gpu_rate() if device == "cuda" else matmul_rate(),
+        "parameters": sum(p.numel() for part in parts for p in part.parameters()),
+        "passes": case.passes,
+        "frame": f"{case.size.frame[1]}x{case.size.frame[0]}",
+        "context": world.dynamics.shape.window,
+    }
+
+
+def gpu_rate() -> float:
+    """FLOP/s of a large bfloat16 product on the GPU."""
+    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    for count in (3, 20):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(count):
+            a @ a
+        torch.cuda.synchronize()
+    return 20 * 2 * 8192**3 / (time.perf_counter() - start)
+
+
+def apart(name: str, mode: str, threads: int) -> dict[str, Any] | str:
+    """`measure` in a process of its own: what it found, or in words why it found nothing."""
+    command = [sys.executable, __file__, "--one", name, "--mode", mode, "--threads", str(threads)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return f"took longer than {LIMIT:.0f} s"
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        last = done.stderr.strip().splitlines()
+        return f"ended with {done.returncode}: {last[-1] if last else 'no words'}"
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def too_large(name: str) -> str | None:
+    """In words, where this machine's memory cannot hold a world that runs on the CPU."""
+    shape = CASES[name].size.dynamics
+    with torch.device("meta"):
+        tokenizer = CASES[name].size.tokenizer
+        modules = [Dynamics(shape, ACTIONS)]
+        modules += [] if isinstance(tokenizer, PatchShape) else [Tokenizer(tokenizer)]
+    weights = 4 * sum(p.numel() for module in modules for p in module.parameters())
+    head = shape.kv_heads * shape.width // shape.heads
+    need = (weights + 3 * 4 * sum(shape.ring_slots()) * head * shape.window) / 2**30
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / 2**30
+    if need < 0.8 * free:
+        return None
+    return f"not run on the CPU: it needs {need:.0f} GiB in float32, {free:.0f} GiB are free"
+
+
+def entry(found: dict[str, Any] | str) -> dict[str, Any]:
+    """The figure of one world, or an empty one that says why."""
+    if isinstance(found, str):
+        return figure(None, unit="frames/s", n=0, why=found)
+    seconds = np.asarray(found.pop("seconds"))
+    p50, p95, p99 = np.percentile(seconds * 1e3, [50, 95, 99])
+    share = found["gflop_per_frame"] * 1e9 / np.median(seconds) / found.pop("rate")
+    return figure(
+        float(1 / np.median(seconds)),
+        unit="frames/s",
+        n=len(seconds),
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        matmul_share=share,
+        **found,
+    )
+
+
+def tag() -> str:
+    """What the figures' names end with: cpu, or the GPU's model, h200 for example."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    words = torch.cuda.get_device_name(0).lower().split()
+    return next((w for w in words if any(c.isdigit() for c in w)), words[-1])
+
+
+def worlds(names: list[str], threads: int) -> dict[str, dict[str, Any]]:
+    """Every world in every mode of this machine; the fastest of them has the plain name."""
+    found = {}
+    for name in names:
+        key = f"fps_{name}_{tag()}"
+        why = too_large(name) if tag() == "cpu" else None
+        modes = ("eager",) if tag() == "cpu" else ("eager", *GPU_MODES)
+        tried = {mode: entry(why or apart(name, mode, threads)) for mode in modes}
+        mode = max(tried, key=lambda m: tried[m]["value"] or 0.0)
+        found[key] = tried[mode] | {"mode": mode}
+        found |= {f"{key}_{m}": tried[m] for m in modes if m != mode}
+        print(key, json.dumps(found[key], default=float), flush=True)
+    return found
+
+
+def peers(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Frames a second of the other projects at the 9M shape, latents only."""
+    found = {}
+    for name, peer in rivals(given).items():
+        for _ in range(2):  # the first warms up
+            seconds = peer.ask("generate", DREAMS[name], CONTEXT)
+        about = peer.about["name"]
+        found[f"fps_9m_{name}_cpu"] = figure(
+            1 / seconds, unit="frames/s", n=DREAMS[name], peer=about
+        )
+        peer.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--nicklashansen", nargs=2, metavar=("PYTHON", "CLONE"))
+    parser.add_argument("--pypi", metavar="PYTHON")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--dry", action="store_true", help="print the figures, write no file")
+    parser.add_argument("--one", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--mode", default="eager", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.one:
+        print(json.dumps(measure(given.one, given.mode)))
+        return
+    found = worlds(given.only, given.threads) | peers(given)
+    if given.dry:
+        return
+    command = "python benchmarks/realtime.py"
+    path = write("realtime", command=command, seeds=[0], figures=found, threads=given.threads)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
