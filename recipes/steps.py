@@ -72,7 +72,9 @@ def ask(text: str, usual: Plan) -> Plan:
     return replace(plan, episodes=16, frames=48, steps=2, judged=2) if smoke else plan
 
 
-def record_missing(plan: Plan, setup: Setup, players: Sequence[Any], progress: Progress) -> Store:
+def record_missing(
+    plan: Plan, setup: Setup, players: Sequence[Any], progress: Progress, *, workers: int = 1
+) -> Store:
     """Records the episodes that the store does not hold yet; the players take turns."""
     folder = plan.out / "store"
     there = len(Store.open(folder)) if folder.exists() else 0
@@ -83,6 +85,7 @@ def record_missing(plan: Plan, setup: Setup, players: Sequence[Any], progress: P
             episodes=plan.episodes - there,
             policies=players,
             seed=plan.seed,
+            workers=workers,
             keep=Keep(max_frames=plan.frames, heldout=plan.heldout),
             progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
         )

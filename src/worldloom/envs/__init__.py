@@ -9,7 +9,12 @@ from gymnasium.envs import registration
 
 HOP = "worldloom/Hop-v0"
 CRAFTER = "CrafterReward-v1"
-_GAMES = {HOP: "worldloom.envs.hop:Hop", CRAFTER: "worldloom.envs.crafter:Crafter"}
+DOOM = "worldloom/Doom-v0"
+_GAMES = {
+    HOP: "worldloom.envs.hop:Hop",
+    CRAFTER: "worldloom.envs.crafter:Crafter",
+    DOOM: "worldloom.envs.doom:Doom",
+}
 
 
 def register() -> None:

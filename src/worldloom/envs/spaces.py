@@ -63,8 +63,10 @@ def _components(space: spaces.Space, path: str, env: gymnasium.Env) -> list[Comp
         return [Categorical(name, int(space.n), _null(labels), labels)]
     if isinstance(space, spaces.MultiBinary):
         count = int(np.prod(space.shape))
-        keys = getattr(env.unwrapped, "key_names", None) if not path else None
-        return [Binary(name, tuple(keys or (f"key {i}" for i in range(count))))]
+        keys = getattr(env.unwrapped, "key_names", ())
+        if len(keys) != count:
+            keys = tuple(f"key {i}" for i in range(count))
+        return [Binary(name, tuple(keys))]
     if isinstance(space, spaces.MultiDiscrete):
         return [Categorical(f"{name}/{i}", int(n)) for i, n in enumerate(space.nvec.flat)]
     if isinstance(space, spaces.Box):

@@ -44,6 +44,8 @@ class DynamicsShape:
       columns: where tokens are patches of a picture, how many lie side by side: each token
         is then shown its neighbours in the frames before too. 0 where tokens have no place,
         as in the paper.
+      steered: the action of a frame weighs what its tokens are shown of those neighbours,
+        place by place: where the eye itself moves, the whole picture moves as it is told.
     """
 
     tokens: int
@@ -59,8 +61,14 @@ class DynamicsShape:
     time_every: int = 4
     copy: int = 0
     columns: int = 0
+    steered: bool = False
 
     def __post_init__(self) -> None:
+        if self.steered and not self.columns:
+            raise WorldloomError(
+                "steered weighs neighbours, of which columns=0 shows none",
+                "set columns to the width of the frame in patches",
+            )
         if self.columns and not self.copy:
             raise WorldloomError(
                 "columns reads the frames before, of which copy=0 shows none", "set copy to 1 or 2"
@@ -125,6 +133,8 @@ class Dynamics(nn.Module):
             self.near = Near(shape)
         initialise(self, shape.layers)
         nn.init.zeros_(self.head.weight)
+        if shape.steered:
+            nn.init.zeros_(self.near.steer.weight)
 
     def tokens(self, shown: Tensor, signal: Tensor, size: Tensor, action: Tensor) -> Tensor:
         """Lays one frame's tokens side by side: action, level, latents, registers.
@@ -143,7 +153,7 @@ class Dynamics(nn.Module):
         empty = action.new_zeros(*action.shape[:2], self.shape.registers, self.shape.width)
         latents = self.embed(shown)
         if self.shape.columns:
-            latents = latents + self.near(shown[..., self.shape.channels :])
+            latents = latents + self.near(shown[..., self.shape.channels :], action)
         parts = [action[:, :, None], level[:, :, None], latents, empty]
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
@@ -218,22 +228,32 @@ class Dynamics(nn.Module):
 class Near(nn.Module):
     """What a patch is told of its eight neighbours: a 3x3 convolution over the grid of tokens.
 
-    A thing that crosses from one patch into the next is seen by both.
+    A thing that crosses from one patch into the next is seen by both. Where it is steered,
+    what is seen is multiplied by weights that follow from the action and the place: a turn
+    of the head moves all that is seen, and the far edge more than the middle.
     """
 
     def __init__(self, shape: DynamicsShape) -> None:
         super().__init__()
         self.columns = shape.columns
-        self.few = nn.Linear(shape.copy * shape.channels, shape.width // 2, bias=False)
-        self.mix = nn.Linear(9 * (shape.width // 2), shape.width, bias=False)
+        few = shape.width if shape.steered else shape.width // 2
+        self.few = nn.Linear(shape.copy * shape.channels, few, bias=False)
+        self.mix = nn.Linear(9 * few, shape.width, bias=False)
+        self.steered = shape.steered
+        if shape.steered:
+            self.steer = nn.Linear(shape.width, 9 * few, bias=False)
+            self.place = nn.Parameter(1 + 0.3 * torch.randn(shape.tokens, 9 * few))
 
-    def forward(self, before: Tensor) -> Tensor:
-        """`[B, T, N, copy * D]` to `[B, T, N, W]`."""
+    def forward(self, before: Tensor, action: Tensor) -> Tensor:
+        """`[B, T, N, copy * D]`, with the actions `[B, T, W]`, to `[B, T, N, W]`."""
         grid = self.few(before).unflatten(2, (-1, self.columns))
         rows, columns = grid.shape[2:4]
         wide = F.pad(grid, (0, 0, 1, 1, 1, 1))
         around = [wide[:, :, y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
-        return self.mix(torch.cat(around, -1)).flatten(2, 3)
+        seen = torch.cat(around, -1).flatten(2, 3)
+        if self.steered:
+            seen = seen * (1 + self.steer(action)[:, :, None] * self.place)
+        return self.mix(seen)
 
 
 def _before(frames: Tensor, length: int, count: int) -> Tensor:
