@@ -72,6 +72,10 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
         viz = self._package
         game = viz.DoomGame()
         game.load_config(str(config))
+        if (
+            "doom_game_path" not in config.read_text()
+        ):  # it would prefer a bought game that it finds
+            game.set_doom_game_path(str(Path(viz.wads_path) / "freedoom2.wad"))
         shoots = viz.Button.ATTACK in game.get_available_buttons()
         moves = [
             viz.Button.MOVE_FORWARD_BACKWARD_DELTA,
@@ -114,9 +118,7 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
         self._look()
         return self.render(), self._truth
 
-    def step(
-        self, action: dict[str, Any]
-    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: dict[str, Any]) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         forward, back, left, right, *attack = map(float, action["keys"])
         moves = [PACE * (forward - back), PACE * (right - left), TURN * float(action["mouse"][0])]
         reward = self._game.make_action([*moves, *attack], self.tics)
@@ -158,9 +160,7 @@ def _config(package: Any, scenario: str) -> Path:
     config = folder / f"{scenario}.cfg"
     if not config.is_file():
         names = sorted(path.stem for path in folder.glob("*.cfg"))
-        raise WorldloomError(
-            f"ViZDoom has no scenario `{scenario}`", f"it has {', '.join(names)}"
-        )
+        raise WorldloomError(f"ViZDoom has no scenario `{scenario}`", f"it has {', '.join(names)}")
     return config
 
 
