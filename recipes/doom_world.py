@@ -26,9 +26,9 @@ USUAL = steps.Plan(
 )
 
 
-def size(plan: steps.Plan) -> Size:
+def size_of(updates: int) -> Size:
     """Size nano, wider, with neighbours that are weighed by the action: the whole picture moves."""
-    base = steps.small_world(GAME.size or (64, 64), plan.steps)
+    base = steps.small_world(GAME.size or (64, 64), updates)
     tokenizer = PatchShape(base.frame, patch=8, channels=64)
     shape = replace(base.dynamics, channels=64, width=128, hidden=384, steered=True)
     return replace(
@@ -47,7 +47,7 @@ def main() -> None:
     progress.begin("record")
     store = steps.record_missing(plan, GAME, (Named("scripted"),), progress, workers=2)
 
-    steps.train(plan, store, progress, size(plan))
+    steps.train(plan, store, progress, size_of(plan.steps))
 
     progress.begin("evaluate")
     report = steps.judge(plan, store, progress)

@@ -46,7 +46,7 @@ def test_ring_equals_full_history_for_three_windows(layers, time_every, paths):
     assert ring.count.tolist() == [length, length]
 
 
-@pytest.mark.parametrize("paths", [{}, PATHS])
+@pytest.mark.parametrize("paths", [{}, PATHS, {**PATHS, "steered": True}])
 @torch.no_grad()
 def test_training_on_the_committed_past_sees_what_generation_sees(paths):
     """The last frames, denoised all at once, and one by one with the past in a ring."""

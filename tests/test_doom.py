@@ -110,19 +110,18 @@ def test_an_episode_is_truncated_at_its_length_and_keeps_its_last_view(game: Pix
 
 def test_the_explorer_gets_around(game: PixelEnv) -> None:
     places, still = set(), 0
-    for seed in range(3):
+    for seed in range(2):
         rng, player = np.random.default_rng(seed), Explorer()
         player.reset()
         outcome = game.reset(seed)
-        for _ in range(150):
-            before = outcome.info["position"], outcome.info["angle"]
-            outcome = game.step(player(outcome.frame, outcome.info, rng))
-            x, y = outcome.info["position"]
-            still += bool((outcome.info["position"] == before[0]).all())
-            still -= bool(outcome.info["angle"] != before[1]) and still > 0
-            places.add((x // 96, y // 96))
-    assert len(places) >= 8
-    assert still < 150
+        for _ in range(120):
+            before = outcome.info
+            outcome = game.step(player(outcome.frame, before, rng))
+            place, angle = outcome.info["position"], outcome.info["angle"]
+            still += bool((place == before["position"]).all() and angle == before["angle"])
+            places.add(tuple(place // 96))
+    assert len(places) >= 5
+    assert still < 60
 
 
 def test_the_explorer_turns_from_a_wall_to_where_there_is_room_until_it_sees_far() -> None:

@@ -13,6 +13,8 @@ from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
 from worldloom.seeding import noise
 
+NEAR = {"copy": 2, "columns": 2}
+
 
 def make_world(kind="patches", paths=None, **sampler):
     torch.manual_seed(0)
@@ -44,7 +46,7 @@ def test_a_dream_keeps_the_contract(kind):
 
 
 @pytest.mark.parametrize("recalled", [False, True])
-@pytest.mark.parametrize("paths", [{}, {"copy": 2, "columns": 2}])
+@pytest.mark.parametrize("paths", [{}, NEAR, {**NEAR, "steered": True}])
 @torch.no_grad()
 def test_cached_generation_equals_recomputing_the_whole_history(paths, recalled):
     """The plain version: all frames so far through the full transformer, for every pass.

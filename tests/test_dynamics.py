@@ -202,14 +202,35 @@ def test_sizes_have_the_parameters_that_are_printed(name, tokenizer, dynamics):
 def test_near_is_a_convolution_over_the_patches():
     """The plain version: torch's own 3x3 convolution with the same weights."""
     near = tiny_dynamics(tokens=6, columns=3, copy=2).near
-    before = torch.randn(2, 5, 6, 2 * 6)
+    before, action = torch.randn(2, 5, 6, 2 * 6), torch.randn(2, 5, 32)
     grid = near.few(before).view(10, 2, 3, -1).permute(0, 3, 1, 2)
     weight = near.mix.weight.view(32, 3, 3, 16).permute(0, 3, 1, 2)
     plain = torch.nn.functional.conv2d(grid, weight, padding=1)
-    assert torch.allclose(near(before), plain.permute(0, 2, 3, 1).reshape(2, 5, 6, 32), atol=1e-5)
+    plain = plain.permute(0, 2, 3, 1).reshape(2, 5, 6, 32)
+    assert torch.allclose(near(before, action), plain, atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [{"columns": 2}, {"columns": 3, "copy": 1}])
+@torch.no_grad()
+def test_a_steered_near_weighs_each_neighbour_by_action_and_place():
+    """The plain version: neighbour by neighbour."""
+    near = tiny_dynamics(tokens=6, columns=3, copy=2, steered=True).near
+    before, action = torch.randn(2, 5, 6, 2 * 6), torch.randn(2, 5, 32)
+    few, turn = near.few(before), near.steer(action).view(2, 5, 9, 32)
+    plain = torch.zeros(2, 5, 6, 32)
+    for n in range(6):
+        for k in range(9):
+            y, x = n // 3 + k // 3 - 1, n % 3 + k % 3 - 1
+            if 0 <= y < 2 and 0 <= x < 3:
+                place = near.place.view(6, 9, 32)[n, k]
+                seen = few[:, :, 3 * y + x] * (1 + turn[:, :, k] * place)
+                plain[:, :, n] += seen @ near.mix.weight.view(32, 9, 32)[:, k].T
+    assert torch.allclose(near(before, action), plain, atol=1e-5)
+    assert not torch.allclose(near(before, action), near(before, -action), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"columns": 2}, {"columns": 3, "copy": 1}, {"copy": 1, "steered": True}]
+)
 def test_paths_that_do_not_fit_are_refused(wrong):
     with pytest.raises(WorldloomError):
         tiny_shape(**wrong)

@@ -28,10 +28,12 @@ def tiny_shape(**changes) -> DynamicsShape:
 
 
 def tiny_dynamics(seed: int = 0, **changes) -> Dynamics:
-    """A model whose output depends on everything: its head is not left at zero."""
+    """A model whose output depends on everything: nothing is left at zero."""
     torch.manual_seed(seed)
     model = Dynamics(tiny_shape(**changes), ACTIONS)
     torch.nn.init.normal_(model.head.weight, 0, 0.2)
+    if model.shape.steered:
+        torch.nn.init.normal_(model.near.steer.weight, 0, 0.2)
     return model
 
 

@@ -53,10 +53,11 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
         if tics < 1:
             raise WorldloomError(f"a step of Doom cannot last {tics} tics", "give 1 or more")
         config = _config(self._package, scenario)
-        self.tics, self.render_mode = tics, render_mode
+        self.tics, self.length, self.render_mode = tics, length, render_mode
+        self._steps = 0
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / tics}
         self._folder = tempfile.TemporaryDirectory(prefix="worldloom-doom-")
-        self._game, shoots = self._start(config, length)
+        self._game, shoots = self._start(config)
         self.key_names = (*WALKING, "attack") if shoots else WALKING
         self.action_space = spaces.Dict(
             keys=spaces.MultiBinary(len(self.key_names)),
@@ -67,15 +68,14 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
         self._frame: np.ndarray | None = None
         self._truth: dict[str, Any] = {}
 
-    def _start(self, config: Path, length: int | None) -> tuple[Any, bool]:
+    def _start(self, config: Path) -> tuple[Any, bool]:
         """The running engine, and whether one can shoot in its scenario."""
         viz = self._package
         game = viz.DoomGame()
         game.load_config(str(config))
-        if (
-            "doom_game_path" not in config.read_text()
-        ):  # it would prefer a bought game that it finds
-            game.set_doom_game_path(str(Path(viz.wads_path) / "freedoom2.wad"))
+        if "doom_game_path" not in config.read_text():
+            # Left alone, the engine prefers a bought game that lies beside it.
+            game.set_doom_game_path(str(Path(viz.__file__).parent / "freedoom2.wad"))
         shoots = viz.Button.ATTACK in game.get_available_buttons()
         moves = [
             viz.Button.MOVE_FORWARD_BACKWARD_DELTA,
@@ -83,22 +83,11 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
             viz.Button.TURN_LEFT_RIGHT_DELTA,
         ]
         game.set_available_buttons([*moves, *([viz.Button.ATTACK] if shoots else [])])
-        where = viz.GameVariable
-        game.set_available_game_variables(
-            [where.POSITION_X, where.POSITION_Y, where.ANGLE, where.HEALTH]
-        )
+        _show(game, viz, weapon=shoots)
         game.set_doom_config_path(str(Path(self._folder.name) / "engine.ini"))
         game.set_mode(viz.Mode.PLAYER)
-        game.set_screen_resolution(viz.ScreenResolution.RES_320X240)
-        game.set_screen_format(viz.ScreenFormat.RGB24)
-        game.set_depth_buffer_enabled(True)
-        for name in ("hud", "weapon", "crosshair", "messages", "screen_flashes"):
-            getattr(game, f"set_render_{name}")(shoots and name == "weapon")
-        game.set_window_visible(False)
-        game.set_sound_enabled(False)
-        game.add_game_args("+movebob 0")
-        if length is not None:
-            game.set_episode_timeout(game.get_episode_start_time() + length * self.tics)
+        if self.length is not None:
+            game.set_episode_timeout(0)  # steps are counted here
         try:
             game.init()
         except (viz.ViZDoomErrorException, viz.ViZDoomUnexpectedExitException) as error:
@@ -115,6 +104,7 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
         super().reset(seed=seed)
         self._game.set_seed(int(self.np_random.integers(2**31 - 1)))
         self._game.new_episode()
+        self._steps = 0
         self._look()
         return self.render(), self._truth
 
@@ -122,11 +112,12 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
         forward, back, left, right, *attack = map(float, action["keys"])
         moves = [PACE * (forward - back), PACE * (right - left), TURN * float(action["mouse"][0])]
         reward = self._game.make_action([*moves, *attack], self.tics)
-        done = self._game.is_episode_finished()
-        late = self._game.is_episode_timeout_reached()
-        if not done:
-            self._look()  # at the end the engine shows nothing more: the last view stays
-        return self.render(), float(reward), done and not late, done and late, self._truth
+        self._steps += 1
+        late = self._steps == self.length or self._game.is_episode_timeout_reached()
+        ended = self._game.is_episode_finished()
+        if not ended:
+            self._look()  # at its end the engine shows nothing more: the last view stays
+        return self.render(), float(reward), ended and not late, late, self._truth
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         if self._frame is None:
@@ -152,6 +143,23 @@ class Doom(gymnasium.Env[np.ndarray, dict[str, Any]]):
             # How far one sees to the left, ahead and to the right, in the engine's coarse unit.
             "clear": np.array([part.mean() for part in np.array_split(middle, 3)], np.float32),
         }
+
+
+def _show(game: Any, viz: Any, *, weapon: bool) -> None:
+    """Settles what the engine draws and tells: the bare view, its depth, where the player is."""
+    game.set_screen_resolution(viz.ScreenResolution.RES_320X240)
+    game.set_screen_format(viz.ScreenFormat.RGB24)
+    game.set_depth_buffer_enabled(True)
+    where = viz.GameVariable
+    game.set_available_game_variables(
+        [where.POSITION_X, where.POSITION_Y, where.ANGLE, where.HEALTH]
+    )
+    for name in ("hud", "crosshair", "messages", "screen_flashes"):
+        getattr(game, f"set_render_{name}")(False)
+    game.set_render_weapon(weapon)
+    game.set_window_visible(False)
+    game.set_sound_enabled(False)
+    game.add_game_args("+movebob 0")
 
 
 def _config(package: Any, scenario: str) -> Path:

@@ -50,7 +50,7 @@ class Walk:
         known = before.to(dtype)
         latents += F.linear(known, model.embed.weight[:, shape.channels :], model.embed.bias)
         if shape.columns:
-            latents += model.near(known[:, None])[:, 0]
+            latents += model.near(known[:, None], action[:, None])[:, 0]
         self._base = base
 
     def denoise(self, noisy: Tensor, signal: int, size: int) -> Tensor:
