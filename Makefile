@@ -23,6 +23,6 @@ clean:                ## what can be made again; never runs/ or stores/
 	$(PIP) -e . && touch $@
 
 .venv/.dev: .venv/.user
-	$(PIP) -e '.[dev,atari,crafter,minigrid]' && touch $@
+	$(PIP) -e '.[dev,atari,crafter,doom,minigrid]' && touch $@
 
 .PHONY: demo test check docs clean

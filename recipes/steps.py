@@ -20,6 +20,7 @@ from worldloom.envs.make import Setup
 from worldloom.evaluate.openloop import evaluate
 from worldloom.evaluate.report import Report
 from worldloom.hub import load_world
+from worldloom.models.dream import Sampler
 from worldloom.progress import Progress
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.setup import Options
@@ -119,13 +120,16 @@ def train(plan: Plan, store: Store, progress: Progress, size: Size | None = None
         run(store, plan.out, size, options, resume=(plan.out / stage / "config.json").exists())
 
 
-def judge(plan: Plan, store: Store, progress: Progress) -> Report:
-    """Scores the world on held-out episodes; the report is in the folder `evaluation`."""
+def judge(plan: Plan, store: Store, progress: Progress, sampler: Sampler | None = None) -> Report:
+    """Scores the world on held-out episodes; the report is in the folder `evaluation`.
+
+    Without a sampler frames are drawn as the run draws them.
+    """
     folder = plan.out / "evaluation"
     if (folder / "report.json").exists():
         return Report.load(folder / "report.json")
     return evaluate(
-        load_world(plan.out),
+        load_world(plan.out, sampler),
         store,
         horizons=HORIZONS if plan.frames > 64 else HORIZONS[:-1],
         episodes=plan.judged,

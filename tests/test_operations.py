@@ -24,7 +24,13 @@ def added(out, a, b, **rest):
 @pytest.mark.parametrize("tokenizer", [PATCHES, LEARNED])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"copy": 2, "columns": 2}, {"layers": 3}, {"layers": 8, "time_every": 4}],
+    [
+        {},
+        {"copy": 2, "columns": 2},
+        {"copy": 2, "columns": 2, "steered": True},
+        {"layers": 3},
+        {"layers": 8, "time_every": 4},
+    ],
 )
 def test_operations_are_those_that_are_run(tokenizer, changes):
     shape = tiny_shape(**changes)

@@ -278,6 +278,13 @@ def test_where_one_walks_and_turns_the_arrows_turn():
     assert both["k", "ATTACK"] == ("Space",)
 
 
+def test_strafing_is_moving_sideways():
+    walk = Binary("keys", ("forward", "back", "strafe_left", "strafe_right"))
+    codes = _codes(ActionSpec((walk, Continuous("mouse", (-1.0,), (1.0,)))))
+    assert codes["keys", "strafe_left"] == ("KeyA",) and codes["keys", "strafe_right"] == ("KeyD",)
+    assert codes["mouse", "0-"] == ("ArrowLeft",) and codes["mouse", "0+"] == ("ArrowRight",)
+
+
 def test_choices_that_are_numbers_are_an_axis():
     spec = _categorical(("0", "-10", "-2.5", "2.5", "10"))
     keys = key_map(ActionSpec((Categorical("turn", 5, 0, spec.components[0].labels),)))

@@ -20,6 +20,7 @@ ENVIRONMENTS = (
     ("worldloom/Hop-v0", "built in", "", "our own platform game"),
     ("ALE/Breakout-v5, ALE/Pong-v5, …", "atari", "ale_py", "the Atari games of ale-py"),
     ("CrafterReward-v1", "crafter", "crafter", "Crafter"),
+    ("worldloom/Doom-v0", "doom", "vizdoom", "Doom in first person, by ViZDoom and Freedoom"),
     ("MiniGrid-Empty-8x8-v0, …", "minigrid", "minigrid", "the grid worlds of minigrid"),
 )
 

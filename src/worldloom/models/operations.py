@@ -14,7 +14,9 @@ def step_operations(shape: DynamicsShape, passes: int) -> int:
     width, patch = shape.width, shape.copy * shape.channels
     shared = shape.tokens * patch * width
     if shape.columns:
-        shared += shape.tokens * (patch * (width // 2) + 9 * (width // 2) * width)
+        few = width if shape.steered else width // 2
+        shared += shape.tokens * (patch * few + 9 * few * width)
+        shared += 9 * few * width if shape.steered else 0
     enter = shape.tokens * shape.channels * width
     layers = [_layer(shape, index) for index in range(shape.layers)]
     denoise = enter + sum(layers) + shape.tokens * width * shape.channels

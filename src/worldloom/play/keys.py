@@ -37,7 +37,9 @@ _SYNONYMS = {
 # Words that may be held together with a direction: "UPRIGHTFIRE", "jump_left".
 _TOGETHER = frozenset({*_DIRECTIONS, "fire", "jump", "run"})
 _NOTHING = frozenset({"noop", "nothing", "none", "idle", "stay", "still", "wait", "null"})
-_FILLER = frozenset({"move", "go", "turn", "walk", "steer", "press", "button", "and", "no", "op"})
+_FILLER = frozenset(
+    {"move", "strafe", "go", "turn", "walk", "steer", "press", "button", "and", "no", "op"}
+)
 _TURNING = frozenset({"turn", "look", "aim", "rotate"})
 # What the mouse's own buttons do, where the mouse turns: the first of these that there is.
 _CLICKS = {
