@@ -67,8 +67,23 @@ class Visit:
         words = f"([i, on]) => (({PIXEL})([4 + 7 * i, 6])[1] === 255) === on"
         self.wait(words, [index, on])
 
+    def begin(self, seed):
+        """Chooses a start by its number."""
+        self.page.click("#begin")
+        self.page.fill("#seed", str(seed))
+        self.page.keyboard.press("Enter")
+
     def frame(self):
         return int(self.page.get_attribute("#stage", "data-frame"))
+
+    def still(self):
+        """Waits until no frame has come for a while."""
+        words = """() => {
+          const id = document.getElementById('stage').dataset.frame;
+          if (window.lastFrame?.id !== id) window.lastFrame = { id, since: performance.now() };
+          return performance.now() - window.lastFrame.since > 400;
+        }"""
+        self.wait(words)
 
     def seed(self, number):
         """Waits until the world of this seed is shown."""
@@ -180,12 +195,11 @@ def test_pause_step_and_resume_by_button_and_by_key(visit, served):
 
 def test_reset_begins_again_at_the_seed(visit, served):
     one = visit(served)
-    one.page.fill("#seed", "3")
-    one.page.keyboard.press("Enter")
+    one.begin(3)
     one.seed(3)
     one.page.keyboard.press("KeyN")
     one.seed(4)
-    one.wait("() => document.getElementById('seed').value === '4'")
+    one.wait("() => document.getElementById('start-word').textContent === 'Start 4'")
     one.page.click("#pause")
     one.state("paused")
     one.page.click("#reset")
@@ -196,11 +210,14 @@ def test_reset_begins_again_at_the_seed(visit, served):
 
 def test_typing_a_seed_is_not_playing(visit, served):
     one = visit(served)
+    one.page.click("#begin")
+    one.state("paused")
     one.page.focus("#seed")
     one.page.keyboard.down("KeyA")
     one.page.keyboard.press("KeyP")
+    one.page.keyboard.press("Escape")
+    one.state("playing")
     one.page.wait_for_timeout(150)
-    assert one.page.get_attribute("body", "data-state") == "playing"
     one.lit(0, False)
 
 
@@ -228,8 +245,7 @@ def test_a_lost_connection_comes_back(visit):
     session = Session(CountingWorld(), from_seed, fps=30)
     with served_in_thread(session) as served:
         one = visit(served)
-        one.page.fill("#seed", "5")
-        one.page.keyboard.press("Enter")
+        one.begin(5)
         one.seed(5)
         one.page.keyboard.down("ArrowLeft")
         one.lit(0)
@@ -279,7 +295,7 @@ def settled(one):
     """Pauses, and returns the tick (below 40) that is shown."""
     one.page.keyboard.press("KeyP")
     one.state("paused")
-    one.page.wait_for_timeout(200)
+    one.still()
     return one.page.evaluate(TICK)
 
 
@@ -331,7 +347,7 @@ def test_the_film_is_a_slider_for_the_keyboard(visit, served):
     one.page.focus("#past")
     one.page.keyboard.press("ArrowLeft")
     one.state("paused")
-    one.page.wait_for_timeout(200)
+    one.still()
     there = one.page.evaluate(TICK)
     for away in (1, 2):
         one.page.keyboard.press("ArrowLeft")
@@ -509,7 +525,7 @@ def test_dark_and_light_are_readable(visit, served):
     }"""
     for scheme in ("dark", "light"):
         one = visit(served, color_scheme=scheme)
-        for part in ("h1", "#kind", "dt", ".key", ".seed", "#branch", "#help"):
+        for part in ("h1", "#kind", "dt", ".key", "#begin", "#branch", "#help"):
             assert one.page.evaluate(contrast, part) >= 4.5, (scheme, part)
 
 

@@ -208,6 +208,7 @@ def test_what_the_page_draws():
         "keys": ["←", "A"],
         "label": "left",
         "slot": "left",
+        "axis": "",
     }
     assert entry[1]["label"] == "jump high" and entry[1]["slot"] == ""
 
@@ -269,6 +270,8 @@ def test_where_one_walks_and_turns_the_arrows_turn():
     assert codes["keys", "move_left"] == ("KeyA",)
     assert codes["keys", "move_forward"] == ("ArrowUp", "KeyW")
     assert codes["turn", "0-"] == ("ArrowLeft",)
+    slots = {button.part: (button.slot, button.axis) for button in key_map(DOOM).buttons}
+    assert slots["move_left"] == ("left", "") and slots["0-"] == ("", "turn/0")
     assert codes["keys", "attack"] == ("Space", "Mouse0")
     assert codes["keys", "use"] == ("KeyE", "Mouse2")
     labels = [button.label for button in key_map(DOOM).buttons][-2:]

@@ -27,6 +27,12 @@ def test_every_message_is_understood():
     assert parse(_text(type="pause", on=True)) == protocol.Pause(True)
     assert parse(_text(type="step")) == protocol.StepOnce()
     assert parse(_text(type="reset", seed=4)) == protocol.Reset(4)
+    assert parse(_text(type="reset", seed=4, picture="a")) == protocol.Reset(4, "a")
+    assert parse(_text(type="speed", factor=2)) == protocol.Speed(2.0)
+    film = _text(type="export", kind="gif", scale=4, ticks=0)
+    assert parse(film) == protocol.Export("gif", 4, 0)
+    sliders = _text(type="keys", held=[], tapped=[], time=0, axes={"a/0": 1}, mouse=[3, -0.5])
+    assert parse(sliders) == protocol.Keys((), (), 0, (("a/0", 1.0),), (3.0, -0.5))
     assert parse(_text(type="rewind", ticks=3, moment=40)) == protocol.Rewind(3, 40)
     assert parse(_text(type="branch")) == protocol.Fork()
     assert parse(_text(type="switch", branch=2)) == protocol.Switch(2)
@@ -66,6 +72,17 @@ def test_every_message_is_understood():
         _text(type="keys", held=[], tapped=[], time=0, mouse=[1, float("inf")]),
         _text(type="keys", held=[], tapped=[], time=0, mouse=[1, 1e10]),
         _text(type="keys", held=[], tapped=[], time=0, mouse=[True, 1]),
+        _text(type="reset", seed=1, picture=1),
+        _text(type="reset", seed=1, picture="x" * 65),
+        _text(type="speed"),
+        _text(type="speed", factor=0.01),
+        _text(type="speed", factor=5),
+        _text(type="speed", factor=True),
+        _text(type="speed", factor=float("nan")),
+        _text(type="export", kind="avi", scale=1, ticks=0),
+        _text(type="export", kind=["mp4"], scale=1, ticks=0),
+        _text(type="export", kind="mp4", scale=0, ticks=0),
+        _text(type="export", kind="mp4", scale=1, ticks=-1),
         _text(type="ack", frame=2**32),
         _text(type="ack", frame=True),
         _text(type="pause", on=1),
@@ -104,10 +121,10 @@ def test_the_greeting_is_checked():
         check_hello(protocol.StepOnce(), "secret")
 
 
-def test_the_header_is_twenty_four_little_endian_bytes():
-    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET, 7, 8)
-    assert header.pack() == struct.pack("<IIIHBBII", 1, 2, 3, 4, 1, 5, 7, 8)
-    assert len(header.pack()) == 24
+def test_the_header_is_twenty_eight_little_endian_bytes():
+    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET, 7, 8, 9)
+    assert header.pack() == struct.pack("<IIIHBBIIBxxx", 1, 2, 3, 4, 1, 5, 7, 8, 9)
+    assert len(header.pack()) == 28
     assert Header.unpack(header.pack() + b"image") == header
 
 

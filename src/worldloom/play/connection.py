@@ -18,11 +18,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldloom.play import protocol
 from worldloom.play.clock import Latency, next_deadline
+from worldloom.play.export import Exporter
 from worldloom.play.input import Held
 from worldloom.play.player import Player, Refused, Shown
 from worldloom.play.protocol import (
     Ack,
     Drop,
+    Export,
     Fork,
     Header,
     Hello,
@@ -32,6 +34,7 @@ from worldloom.play.protocol import (
     Reset,
     Rewind,
     RunOn,
+    Speed,
     StepOnce,
     Switch,
     Travel,
@@ -41,6 +44,7 @@ from worldloom.play.together import Together
 
 MAX_ARRIVALS = 64
 MAX_ORDERS = 32
+MAX_EXPORTS = 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class _Wishes:
     arrivals: tuple[float, ...] = ()
     input_time: int = 0
     paused: bool = False
+    speed: float = 1.0
     steps: int = 0
     orders: deque[Reset | Travel] = field(default_factory=deque)
 
@@ -108,11 +113,18 @@ class Connection:
       socket: accepted and greeted.
       session: pure; may be shared.
       together: carries out ticks, and whatever else belongs on the world thread.
+      exporter: makes films, and keeps the pictures that visitors bring.
       limits: how long to be patient.
     """
 
     def __init__(
-        self, socket: WebSocket, session: Session, *, together: Together, limits: Limits
+        self,
+        socket: WebSocket,
+        session: Session,
+        *,
+        together: Together,
+        exporter: Exporter,
+        limits: Limits,
     ) -> None:
         self.latency = Latency()
         self.counts = Counts()
@@ -120,6 +132,8 @@ class Connection:
         self._session = session
         self._together = together
         self._run = together.run
+        self._exporter = exporter
+        self._exports: asyncio.Queue[Export] = asyncio.Queue(MAX_EXPORTS)
         self._limits = limits
         self._codes = frozenset(c for button in session.keys.buttons for c in button.codes)
         self._wishes = _Wishes()
@@ -144,7 +158,8 @@ class Connection:
         player = Player(self._session, self.latency)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for task in (self._read(), self._tick(player), self._send(), self._report()):
+                works = (self._read(), self._tick(player), self._send(), self._report())
+                for task in (*works, self._export(player)):
                     tasks.create_task(task)
         except ExceptionGroup as group:
             _, others = group.split(WebSocketDisconnect)
@@ -183,7 +198,19 @@ class Connection:
         wishes.steps = min(wishes.steps + 1, 8) if wishes.paused else 1
         wishes.paused = True
 
-    def _hear_order(self, message: Reset | Travel) -> None:
+    def _hear_speed(self, message: Speed) -> None:
+        self._wishes.speed = message.factor
+
+    def _hear_export(self, message: Export) -> None:
+        if self._exports.full():
+            raise ProtocolError("malformed", f"more than {MAX_EXPORTS} films at once", "ask slower")
+        self._exports.put_nowait(message)
+
+    def _hear_reset(self, message: Reset) -> None:
+        image = self._exporter.files.pictures.get(message.picture)
+        self._wishes.order(replace(message, image=image))
+
+    def _hear_order(self, message: Travel) -> None:
         self._wishes.order(message)
 
     def _hear_hello(self, _: Hello) -> None:
@@ -195,7 +222,7 @@ class Connection:
 
     async def _tick(self, player: Player) -> None:
         """The server clock. Everything but a plain tick makes it start over."""
-        wishes, period = self._wishes, 1 / self._session.fps
+        wishes = self._wishes
         deadline = self._start_over()
         offered = Outgoing(0, Shown(Frame(np.empty(0), 0, 0, False)), 0)
         while True:
@@ -210,6 +237,7 @@ class Connection:
                 await self._woken()
                 deadline = self._start_over()
             else:
+                period = 1 / (self._session.fps * wishes.speed)
                 deadline = next_deadline(deadline, self._together.now(), period)
                 await self._sleep_until(deadline)
                 if not wishes.orders and (not wishes.paused or wishes.steps):
@@ -222,8 +250,7 @@ class Connection:
         try:
             shown = await self._run(_ORDERS[type(order)], player, order)
         except Refused as refusal:
-            error = ProtocolError("refused", refusal.message, refusal.hint)
-            await self._socket.send_json(error.to_json())
+            await self._refuse(refusal)
             return None
         if self._session.can_rewind:
             # Before the frame: the page knows a branch by the time it sees it.
@@ -321,6 +348,7 @@ class Connection:
         else:  # JPEG takes its time: beside the next step, not before it
             kind, body = await asyncio.to_thread(protocol.encode, image)
         self.latency.add("encode", time.monotonic() - begin)
+        doubt = outgoing.shown.frame.doubt
         header = Header(
             outgoing.id,
             outgoing.input_time,
@@ -330,11 +358,26 @@ class Connection:
             outgoing.flags,
             outgoing.shown.moment,
             outgoing.shown.branch,
+            protocol.NO_DOUBT if doubt is None else round(254 * min(1.0, max(0.0, doubt))),
         )
         await self._socket.send_bytes(header.pack() + body)
         self.counts.sent += 1
         for arrival in outgoing.arrivals:
             self.latency.add("input_to_frame", time.monotonic() - arrival)
+
+    async def _export(self, player: Player) -> None:
+        """Makes films, one after another."""
+        while True:
+            wish = await self._exports.get()
+            try:
+                moments = await self._run(player.kept)
+                await self._exporter.make(moments, wish, self._socket.send_json)
+            except Refused as refusal:
+                await self._refuse(refusal)
+
+    async def _refuse(self, refusal: Refused) -> None:
+        error = ProtocolError("refused", refusal.message, refusal.hint)
+        await self._socket.send_json(error.to_json())
 
     async def _report(self) -> None:
         """Sends `stats` now and then, and gives up on a page that stays silent."""
@@ -357,6 +400,13 @@ class Connection:
         }
 
 
+def _begin(player: Player, order: Reset) -> Shown:
+    """Begins at a seed, or at the visitor's own picture."""
+    if order.picture and order.image is None:
+        raise Refused("this picture is not kept any more", "choose it again")
+    return player.start(order.seed, order.image)
+
+
 # What each message does, on the event loop. A message of its own effect gets a line here.
 _HEARD: dict[type, Callable[[Connection, Any], None]] = {
     Hello: Connection._hear_hello,
@@ -364,12 +414,15 @@ _HEARD: dict[type, Callable[[Connection, Any], None]] = {
     Ack: Connection._hear_ack,
     Pause: Connection._hear_pause,
     StepOnce: Connection._hear_step,
-    **dict.fromkeys((Reset, Rewind, Fork, Switch, Drop, RunOn), Connection._hear_order),
+    Speed: Connection._hear_speed,
+    Export: Connection._hear_export,
+    Reset: Connection._hear_reset,
+    **dict.fromkeys((Rewind, Fork, Switch, Drop, RunOn), Connection._hear_order),
 }
 
 # What each order does, on the world thread, between two ticks; it answers with a frame.
 _ORDERS: dict[type, Callable[[Player, Any], Shown]] = {
-    Reset: lambda player, order: player.start(order.seed),
+    Reset: _begin,
     Rewind: lambda player, order: player.rewind(order.ticks, order.moment),
     Fork: lambda player, order: player.branch(),
     Switch: lambda player, order: player.switch(order.branch),

@@ -75,21 +75,25 @@ class Button:
       label: what it does, in a word or two.
       component: the action component that it belongs to.
       part: what it is within that component.
+      slot: the direction in which a thumb expects it, if any.
+      axis: id of the axis that it pushes, if any.
     """
 
     codes: tuple[str, ...]
     label: str
     component: str
     part: str
+    slot: str = ""
+    axis: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """What the page draws: `slot` is the direction in which a thumb expects it."""
-        slots = {codes[0]: name for name, codes in _DIRECTIONS.items()}
+        """What the page draws."""
         return {
             "codes": list(self.codes),
             "keys": [keycap(code) for code in self.codes],
             "label": self.label,
-            "slot": slots.get(self.codes[0], ""),
+            "slot": self.slot,
+            "axis": self.axis,
         }
 
 
@@ -187,6 +191,14 @@ class _Want:
     label: str
     direction: str = ""
     turns: bool = False
+    axis: str = ""
+
+    def button(self, codes: tuple[str, ...], both: set[str]) -> Button:
+        """The button with its place on the screen, which walking has where one turns too."""
+        arrows = {arrow: direction for direction, (arrow, _) in _DIRECTIONS.items()}
+        slot = self.direction or arrows.get(codes[0], "")
+        slot = "" if self.turns and slot in both else slot
+        return Button(codes, self.label, self.component, self.part, slot, self.axis)
 
 
 def key_map(spec: ActionSpec) -> KeyMap:
@@ -230,7 +242,7 @@ def _assign(wanted: Sequence[_Want], has_mouse: bool) -> tuple[Button, ...]:
         found = next((places[part] for part in parts if part in places), None)
         if found is not None:
             codes[found] += (code,)
-    return tuple(Button(codes[i], w.label, w.component, w.part) for i, w in enumerate(wanted))
+    return tuple(want.button(codes[i], both) for i, want in enumerate(wanted))
 
 
 def _favourites(want: _Want, both: set[str]) -> tuple[str, ...]:
@@ -289,7 +301,8 @@ def _pushes(axis: Axis) -> list[_Want]:
     for sign, way, end in zip("-+", ways, (axis.low, axis.high), strict=True):
         if end != axis.null:
             label = f"{axis.label.rstrip(' ↔↕')} {way or sign.replace('-', '−')}"
-            wanted.append(_Want(axis.component, f"{axis.index}{sign}", label, way, bool(way)))
+            part = f"{axis.index}{sign}"
+            wanted.append(_Want(axis.component, part, label, way, bool(way), axis.id))
     return wanted
 
 

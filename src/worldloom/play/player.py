@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from worldloom.errors import WorldloomError
 from worldloom.play.clock import Latency
 from worldloom.play.input import Played
@@ -90,9 +92,9 @@ class Player:
         self._next_id = 2
         self._turn = 0
 
-    def start(self, seed: int) -> Shown:
-        """Begins at `seed`. What was played before stays in the past."""
-        self._enter(self._session.start(seed))
+    def start(self, seed: int, picture: np.ndarray | None = None) -> Shown:
+        """Begins at `seed`, or at a visitor's own picture. What was played stays in the past."""
+        self._enter(self._session.start(seed, picture))
         self._keep()
         return self._draw()
 
@@ -206,6 +208,15 @@ class Player:
         branch.past.append(self._session.keep(state, branch.past[-1]))
         branch.moment += 1
         self._session.release(state)
+
+    def kept(self) -> tuple[Moment, ...]:
+        """The past of this branch, oldest first, the present included.
+
+        Raises:
+          Refused: this world keeps no past.
+        """
+        self._can_rewind()
+        return tuple(self._here.past)
 
     def branches(self) -> dict[str, Any]:
         """What the page is told of them."""

@@ -1,6 +1,6 @@
 """What page and server say to each other, and in which version.
 
-Text messages are JSON objects with a `type`; frames are binary: a header of 24
+Text messages are JSON objects with a `type`; frames are binary: a header of 28
 bytes, little-endian, and one image. Everything that a page sends is checked
 here before anything else sees it.
 """
@@ -10,23 +10,27 @@ import io
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image
 
-VERSION = 2
+from worldloom.play.reel import KINDS, Kind
+
+VERSION = 3
 MAX_BYTES = 4096
 MAX_KEYS = 32
 MAX_CODE = 32
 MAX_NAME = 64
 MAX_REAL = 1e9
+SLOWEST, FASTEST = 0.1, 4.0
 MAX_SEED = 2**31 - 1
 MAX_BRANCH = 2**16 - 1
 RAW_SIDE = 128
 
-HEADER = struct.Struct("<IIIHBBII")
+HEADER = struct.Struct("<IIIHBBIIB3x")
+NO_DOUBT = 255
 RAW, JPEG = 0, 1
 PAUSED, REWOUND, RESET, ENDED = 1, 2, 4, 8
 
@@ -100,9 +104,38 @@ class StepOnce:
 
 @dataclass(frozen=True)
 class Reset:
-    """Begin again, from the start that `seed` names."""
+    """Begin again, from the start that `seed` names.
+
+    Args:
+      picture: name of an image that was sent before, to start from instead. Optional on the wire.
+      image: that image `[H, W, 3]`, found by the server; None where it is kept no more.
+    """
 
     seed: int
+    picture: str = ""
+    image: np.ndarray | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast the clock runs: 1 is the world's own pace."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class Export:
+    """The past of this branch as a film. The server answers `exporting`, then `exported`.
+
+    Args:
+      kind: "mp4" or "gif".
+      scale: every pixel is enlarged by it, as far as the bounds allow.
+      ticks: so many of the newest; 0 for all.
+    """
+
+    kind: Kind
+    scale: int
+    ticks: int
 
 
 @dataclass(frozen=True)
@@ -146,7 +179,7 @@ class RunOn:
 
 
 Travel = Rewind | Fork | Switch | Drop | RunOn
-Message = Hello | Keys | Ack | Pause | StepOnce | Reset | Travel
+Message = Hello | Keys | Ack | Pause | StepOnce | Reset | Speed | Export | Travel
 
 
 def parse(text: str) -> Message:
@@ -209,6 +242,27 @@ def _codes(data: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(codes)
 
 
+def _name(data: dict[str, Any], field_name: str) -> str:
+    name = _take({field_name: "", **data}, field_name, str)
+    if len(name) > MAX_NAME:
+        raise ProtocolError("malformed", f"`{field_name}` must be at most {MAX_NAME} characters")
+    return name
+
+
+def _factor(data: dict[str, Any]) -> float:
+    factor = data.get("factor")
+    if not _real(factor) or not SLOWEST <= factor <= FASTEST:
+        raise ProtocolError("malformed", f"`factor` must be between {SLOWEST} and {FASTEST}")
+    return float(factor)
+
+
+def _kind(data: dict[str, Any]) -> Kind:
+    kind = data.get("kind")
+    if kind not in KINDS:
+        raise ProtocolError("malformed", f"`kind` must be one of {', '.join(KINDS)}")
+    return kind
+
+
 def _axes(data: dict[str, Any]) -> tuple[tuple[str, float], ...]:
     axes = _take({"axes": {}, **data}, "axes", dict)
     if len(axes) > MAX_KEYS or not all(len(k) <= MAX_NAME and _real(v) for k, v in axes.items()):
@@ -223,7 +277,7 @@ def _motion(data: dict[str, Any]) -> tuple[float, float]:
     return float(mouse[0]), float(mouse[1])
 
 
-def _real(value: Any) -> bool:
+def _real(value: Any) -> TypeGuard[int | float]:
     """Whether this is a number that arithmetic can be done with."""
     return type(value) in (int, float) and abs(value) <= MAX_REAL
 
@@ -250,7 +304,11 @@ _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "ack": lambda data: Ack(_number(data, "frame", 0)),
     "pause": lambda data: Pause(_take(data, "on", bool)),
     "step": lambda data: StepOnce(),
-    "reset": lambda data: Reset(_number(data, "seed", 0, MAX_SEED)),
+    "reset": lambda data: Reset(_number(data, "seed", 0, MAX_SEED), _name(data, "picture")),
+    "speed": lambda data: Speed(_factor(data)),
+    "export": lambda data: Export(
+        _kind(data), _number(data, "scale", 1, 64), _number(data, "ticks", 0)
+    ),
     "rewind": lambda data: Rewind(_number(data, "ticks", 0), _number(data, "moment", 0)),
     "branch": lambda data: Fork(),
     "switch": lambda data: Switch(_branch(data)),
@@ -261,7 +319,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
 
 @dataclass(frozen=True)
 class Header:
-    """The first 24 bytes of a frame.
+    """The first 28 bytes of a frame.
 
     Args:
       frame: its id; ids grow by one with each tick, so a gap is a dropped frame.
@@ -272,6 +330,7 @@ class Header:
       flags: of PAUSED, REWOUND (the page went elsewhere in time), RESET, ENDED.
       moment: its number on its branch.
       branch: id of its branch.
+      doubt: of the world in this frame, in 1/254; NO_DOUBT where it gives none.
     """
 
     frame: int
@@ -282,13 +341,14 @@ class Header:
     flags: int
     moment: int = 0
     branch: int = 0
+    doubt: int = NO_DOUBT
 
     def pack(self) -> bytes:
         wrapped = (self.frame, self.input_time, self.server_time)
         model_time = min(self.model_time, 0xFFFF)
         place = (self.moment & 0xFFFFFFFF, self.branch)
         flags = (model_time, self.format, self.flags)
-        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), *flags, *place)
+        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), *flags, *place, self.doubt)
 
     @classmethod
     def unpack(cls, data: bytes) -> "Header":

@@ -30,6 +30,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from worldloom.errors import WorldloomError
 from worldloom.play import protocol
 from worldloom.play.connection import Connection, Limits, receive
+from worldloom.play.export import Exporter
+from worldloom.play.files import Files
 from worldloom.play.guard import Guard
 from worldloom.play.protocol import ProtocolError
 from worldloom.play.session import MakeStart, Session
@@ -70,6 +72,8 @@ class Room:
         self._together = Together(
             self.on_world_thread, at_once=session.at_once, period=1 / session.fps
         )
+        self.files = Files(session, token, self.on_world_thread)
+        self._exporter = Exporter(session, self.files, self.on_world_thread, self.title)
 
     async def on_world_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
@@ -100,7 +104,11 @@ class Room:
                 "busy", f"{len(self.here)} pages are playing already", "close one of them"
             )
         connection = Connection(
-            web_socket, self.session, together=self._together, limits=self.limits
+            web_socket,
+            self.session,
+            together=self._together,
+            exporter=self._exporter,
+            limits=self.limits,
         )
         self.here.add(connection)
         try:
@@ -125,6 +133,7 @@ class Room:
             "keys": self.session.keys.to_json(),
             "axes": [axis.to_json() for axis in self.session.keys.axes],
             "seed": seed,
+            "starts": self.files.to_json(),
             "can_compare": False,
             "can_rewind": self.session.can_rewind,
         }
@@ -179,6 +188,7 @@ def build_app(room: Room, host: str, ready: Callable[[], None]) -> ASGIApp:
         Route("/", index),
         Route("/health", health),
         WebSocketRoute("/play", room.welcome),
+        *room.files.routes(),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), host)

@@ -34,6 +34,7 @@ class SessionState:
       seed: the start that it grew from.
       tick: ticks since that start, those spent on the ending included.
       ended_for: ticks for which the ending has been shown.
+      picture: `[H, W, 3]` uint8 of the visitor's own that it grew from instead.
     """
 
     world: Any
@@ -41,6 +42,7 @@ class SessionState:
     seed: int
     tick: int = 0
     ended_for: int = 0
+    picture: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Moment:
     seed: int
     tick: int
     ended_for: int
+    picture: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,14 @@ class Frame:
       seed: the start that it belongs to.
       tick: ticks since that start.
       ended: the world has ended here.
+      doubt: probability that it is wrong, in worlds that tell.
     """
 
     image: np.ndarray
     seed: int
     tick: int
     ended: bool
+    doubt: float | None = None
 
 
 class Session:
@@ -114,10 +119,19 @@ class Session:
         return bool({"recall", "fork"} & self.world.spec.capabilities)
 
     @torch.no_grad()
-    def start(self, seed: int) -> SessionState:
-        """The first moment of the start that `seed` names."""
-        state, step = self.world.start(self.make_start(seed), torch.tensor([seed]))
-        return SessionState(state, step, seed)
+    def start(self, seed: int, picture: np.ndarray | None = None) -> SessionState:
+        """The first moment of the start that `seed` names.
+
+        Args:
+          picture: `[H, W, 3]` uint8, in place of that start: one frame, its action unknown.
+            The seed is still that of the world's own randomness.
+        """
+        clip = self.make_start(seed) if picture is None else self._own(picture)
+        state, step = self.world.start(clip, torch.tensor([seed]))
+        return SessionState(state, step, seed, picture=picture)
+
+    def _own(self, picture: np.ndarray) -> Clip:
+        return Clip(frames={self.camera: torch.from_numpy(picture)[None, None]})
 
     @property
     def at_once(self) -> int:
@@ -153,7 +167,7 @@ class Session:
         else:
             rows = [self.world.step(*row) for row in zip(worlds, actions, strict=True)]
         return [
-            SessionState(world, step, state.seed, state.tick + 1)
+            replace(state, world=world, step=step, tick=state.tick + 1)
             for state, (world, step) in zip(states, rows, strict=True)
         ]
 
@@ -179,7 +193,7 @@ class Session:
             mark = world.mark(state.world, since.mark if since and state.tick else None)
         else:
             mark = state.world.copy()
-        return Moment(mark, state.step, state.seed, state.tick, state.ended_for)
+        return Moment(mark, *_facts(state))
 
     @torch.no_grad()
     def back(self, moment: Moment) -> SessionState:
@@ -187,7 +201,7 @@ class Session:
         world: Any = self.world
         exact = "recall" in world.spec.capabilities
         state = world.recall(moment.mark) if exact else moment.mark.copy()
-        return SessionState(state, moment.step, moment.seed, moment.tick, moment.ended_for)
+        return SessionState(state, *_facts(moment))
 
     def draw(self, state: SessionState) -> Frame:
         """What `state` looks like."""
@@ -209,6 +223,7 @@ class Session:
                 state.seed,
                 state.tick,
                 ended(state.step),
+                None if state.step.doubt is None else float(state.step.doubt[0]),
             )
             for image, state in zip(images, states, strict=True)
         ]
@@ -225,6 +240,11 @@ class Session:
             release(state.world)
 
 
+def _facts(at: SessionState | Moment) -> tuple[Any, ...]:
+    """What a state and a kept moment have in common."""
+    return at.step, at.seed, at.tick, at.ended_for, at.picture
+
+
 def ended(step: Step) -> bool:
     """Whether the only row of `step` has ended, in either way."""
     flags = (step.terminated, step.truncated)
@@ -236,6 +256,19 @@ def from_seed(seed: int) -> Clip:
     return Clip(env_seeds=torch.tensor([seed]))
 
 
-def from_clips(clips: Sequence[Clip]) -> MakeStart:
+@dataclass(frozen=True)
+class Clips:
+    """Starts for a dream: seed `n` is clip `n`, round and round."""
+
+    clips: Sequence[Clip]
+
+    def __call__(self, seed: int) -> Clip:
+        return self.clips[seed % len(self.clips)]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
+def from_clips(clips: Sequence[Clip]) -> Clips:
     """Starts for a dream: seed `n` is clip `n` of the list, round and round."""
-    return lambda seed: clips[seed % len(clips)]
+    return Clips(clips)

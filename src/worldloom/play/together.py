@@ -56,6 +56,8 @@ class Together:
         if self._at_once == 1 or rest <= 0:
             return await asyncio.sleep(max(0.0, rest))
         beat = round((deadline - self._epoch) / self._period)
+        if abs(self._epoch + beat * self._period - deadline) > 1e-4:  # at a pace of its own
+            return await asyncio.sleep(rest)
         if beat not in self._alarms:
             self._alarms[beat] = asyncio.Event()
             asyncio.get_running_loop().call_later(rest, self._ring, beat)

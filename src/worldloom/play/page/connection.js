@@ -1,10 +1,11 @@
 // The socket: greets, parses, comes back after a loss. Knows nothing of keys or canvas.
 
-export const VERSION = 2;
+export const VERSION = 3;
 export const RAW = 0;
 export const FLAGS = { paused: 1, rewound: 2, reset: 4, ended: 8 };
 
-const HEADER = 24;
+const HEADER = 28;
+const NO_DOUBT = 255;
 const FIRST_DELAY = 300;
 const LONGEST_DELAY = 4000;
 // After these another try would end the same way.
@@ -22,6 +23,7 @@ export function parseFrame(buffer) {
     flags: view.getUint8(15),
     moment: view.getUint32(16, true),
     branch: view.getUint32(20, true),
+    doubt: view.getUint8(24) === NO_DOUBT ? null : view.getUint8(24) / 254,
     image: new Uint8Array(buffer, HEADER),
   };
 }
@@ -30,7 +32,7 @@ export class Connection {
   /**
    * @param {string} url of the socket
    * @param {string} token access token
-   * @param {{ready, frame, branches, stats, error, lost}} on what to call with each message
+   * @param {{ready, frame, stats, error, lost}} on what to call with each message, by its type
    */
   constructor(url, token, on) {
     this.url = url;
@@ -65,11 +67,11 @@ export class Connection {
     } else if (message.type === "stats") {
       this.seed = message.seed;
       this.on.stats(message);
-    } else if (message.type === "branches") {
-      this.on.branches(message);
     } else if (message.type === "error") {
       this.final = FINAL.has(message.code);
       this.on.error(message);
+    } else {
+      this.on[message.type]?.(message);
     }
   }
 

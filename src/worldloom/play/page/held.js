@@ -28,7 +28,7 @@ export class Held {
 /** Whether the focus is where letters and spaces mean something else. */
 function typing(event) {
   const target = event.target;
-  if (target.closest?.("input, textarea, select")) return true;
+  if (target.closest?.("input, textarea, select, dialog")) return true;
   return target.closest?.("button") && (event.code === "Space" || event.code === "Enter");
 }
 

@@ -1,9 +1,13 @@
 // Wires socket, keys, canvas and figures together. Each module knows only its own part.
 
+import { Analog } from "./analog.js";
 import { Buttons } from "./buttons.js";
 import { Connection, FLAGS } from "./connection.js";
+import { Gamepads } from "./gamepad.js";
 import { Held, listen } from "./held.js";
 import { Pacer } from "./pacer.js";
+import { Save } from "./save.js";
+import { Starts } from "./starts.js";
 import { Time } from "./time.js";
 import { View, decode } from "./view.js";
 
@@ -21,26 +25,40 @@ const WORDS = {
   rewinding: "",
 };
 
+const token = new URLSearchParams(location.search).get("token") ?? "";
 const stage = $("stage");
 const view = new View($("view"), stage);
 const buttons = new Buttons($("pad"), $("others"), null);
 let size = { width: 1, height: 1 };
 let belongs = new Set();
 let paused = false;
-let pausedByHiding = false;
+let waits = null; // why the world stands still without having been paused
 let echoed = 0;
 let roundTrips = [];
 let modelTime = null;
+let doubt = null;
 let told = { words: "", until: 0 };
 
 const now = () => Math.max(1, Math.round(performance.now())) >>> 0;
-const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value)) || 0));
+const send = (message) => connection.send(message);
+const leave = () => stage.focus({ preventScroll: true });
 
 const held = new Held((codes) => {
   buttons.light(codes);
-  connection.send({ type: "keys", held: codes.slice(-32), tapped: [], time: now() });
+  say();
 });
 buttons.held = held;
+const analog = new Analog(
+  { list: $("axes"), centre: $("centre"), stage, hint: $("mouse-hint") },
+  () => say(),
+  held,
+);
+
+/** Everything that is done now: keys, sliders and sticks, and how far the mouse went. */
+function say() {
+  const codes = [...held.codes].slice(-32);
+  send({ type: "keys", held: codes, tapped: [], time: now(), ...analog.take() });
+}
 
 function show(state, words = WORDS[state]) {
   if (performance.now() < told.until) words = told.words;
@@ -49,11 +67,52 @@ function show(state, words = WORDS[state]) {
   $("pause-word").textContent = state === "paused" ? "Resume" : "Pause";
 }
 
-const time = new Time((message) => connection.send(message), {
+/** Says something over the world for a while. */
+function tell(words, milliseconds = 4000) {
+  told = { words, until: performance.now() + milliseconds };
+  show(document.body.dataset.state, words || undefined);
+  setTimeout(() => show(document.body.dataset.state), milliseconds + 10);
+}
+
+// A world that nobody looks at stands still, and so it does behind a dialog.
+function wait(why) {
+  if (paused || waits) return;
+  waits = why;
+  send({ type: "pause", on: true });
+}
+function goOn(why) {
+  if (waits !== why) return;
+  waits = null;
+  send({ type: "pause", on: false });
+}
+const dialogs = { opened: () => wait("dialog"), closed: () => goOn("dialog") };
+
+const time = new Time(send, {
   preview: (film, moment) => view.preview(film, moment),
   tell: show,
   isPaused: () => paused,
-  leave: () => stage.focus({ preventScroll: true }),
+  leave,
+});
+const starts = new Starts(token, {
+  ...dialogs,
+  begin(start) {
+    send({ type: "reset", ...start });
+    leave();
+  },
+  tell,
+});
+const save = new Save(send, token, {
+  ...dialogs,
+  kept: () => (time.film ? time.film.head - time.film.oldest : 0),
+});
+const gamepads = new Gamepads(held, analog, {
+  start: () => actions.pause(),
+  back: () => time.hold(),
+  connected(name) {
+    $("pad-hint").hidden = !name;
+    $("pad-hint").textContent = name && "gamepad connected";
+    $("pad-hint").title = name;
+  },
 });
 
 const pacer = new Pacer(({ frame, picture }) => {
@@ -69,13 +128,14 @@ const pacer = new Pacer(({ frame, picture }) => {
 
 async function arrived(frame) {
   const picture = await decode(frame, size.width, size.height);
-  connection.send({ type: "ack", frame: frame.id });
+  send({ type: "ack", frame: frame.id });
   const wasPaused = paused;
   paused = Boolean(frame.flags & FLAGS.paused);
   time.arrived(frame, picture);
   if (paused || wasPaused || frame.flags & (FLAGS.reset | FLAGS.rewound)) pacer.reset();
   pacer.offer({ frame, picture }, performance.now());
   modelTime = frame.modelTime || modelTime;
+  doubt = frame.doubt;
   if (!time.back) show(paused ? "paused" : frame.flags & FLAGS.ended ? "ended" : "playing");
 }
 
@@ -86,68 +146,85 @@ setInterval(() => {
   $("fps").textContent = running ? (1000 / pacer.interval).toFixed(1) : "–";
   $("round-trip").textContent = ms(median(roundTrips));
   $("model-time").textContent = ms(modelTime);
+  $("doubt-figure").hidden = doubt === null;
+  if (doubt === null) return;
+  $("doubt").textContent = `${Math.round(100 * doubt)}%`;
+  $("doubt-bar").style.setProperty("--doubt", doubt);
 }, 250);
 
 const connection = new Connection(
   `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play`,
-  new URLSearchParams(location.search).get("token") ?? "",
+  token,
   {
     ready(message) {
       size = { width: message.width, height: message.height };
       belongs = new Set(message.keys.flatMap((entry) => entry.codes));
       view.resize(size.width, size.height);
       buttons.show(message.keys);
+      analog.show(message.axes);
+      gamepads.show(message.keys, message.axes);
       const [word, meaning] = KINDS[message.kind];
       Object.assign($("kind"), { textContent: word, title: meaning, hidden: false });
       $("kind").dataset.kind = message.kind;
       $("title").textContent = message.title;
       document.title = `${message.title} · worldloom`;
       paused = false;
+      waits = null;
       pacer.reset();
       time.ready(message);
-      if (document.hidden) hide();
+      starts.ready(message);
+      save.ready(message);
+      if (Number($("speed").value) !== 1) speed();
+      if (document.hidden) wait("hidden");
     },
     frame: arrived,
     branches: (message) => time.branches(message),
+    exporting: (message) => save.progress(message),
+    exported: (message) => save.made(message),
     stats(message) {
-      if (document.activeElement !== $("seed")) $("seed").value = message.seed;
+      starts.shown(message.seed);
       $("server-time").textContent = ms(message.stages.input_to_frame?.p50);
     },
     error(message) {
       const words = [message.message, message.hint].filter(Boolean).join(" · ");
       if (message.code !== "refused") return show("error", words);
-      told = { words, until: performance.now() + 3000 };
-      show(document.body.dataset.state, words);
-      setTimeout(() => show(document.body.dataset.state), 3010);
+      save.idle("");
+      tell(words);
     },
     lost() {
       time.lost();
+      analog.clear();
       held.clear();
+      save.idle("");
       show("lost");
     },
   },
 );
 
+function speed() {
+  send({ type: "speed", factor: Number($("speed").value) });
+  pacer.reset();
+}
+$("speed").addEventListener("change", () => {
+  speed();
+  leave();
+});
+
 const actions = {
-  pause: () => connection.send({ type: "pause", on: !paused }),
-  step: () => connection.send({ type: "step" }),
-  reset: () => connection.send({ type: "reset", seed: seed() }),
-  next() {
-    $("seed").value = Math.min(2 ** 31 - 1, seed() + 1);
-    actions.reset();
+  pause() {
+    waits = null;
+    send({ type: "pause", on: !paused });
   },
+  step: () => send({ type: "step" }),
+  reset: () => starts.again(),
+  next: () => starts.next(),
 };
 for (const [name, act] of Object.entries(actions)) {
   $(name).addEventListener("click", (event) => {
     act();
-    if (event.detail) stage.focus(); // a mouse or a finger: give the keyboard back to the world
+    if (event.detail) leave(); // a mouse or a finger: give the keyboard back to the world
   });
 }
-$("seed").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter") return;
-  actions.reset();
-  stage.focus();
-});
 listen(
   held,
   (code) => belongs.has(code),
@@ -163,17 +240,11 @@ listen(
   ]),
 );
 
-// A world that nobody looks at stands still.
-function hide() {
-  pausedByHiding = !paused;
-  if (pausedByHiding) connection.send({ type: "pause", on: true });
-}
 document.addEventListener("visibilitychange", () => {
   pacer.reset();
-  if (document.hidden) return hide();
-  if (pausedByHiding) connection.send({ type: "pause", on: false });
-  pausedByHiding = false;
+  if (document.hidden) wait("hidden");
+  else goOn("hidden");
 });
-stage.addEventListener("pointerdown", () => stage.focus());
+stage.addEventListener("pointerdown", leave);
 show("connecting");
-stage.focus({ preventScroll: true });
+leave();
