@@ -6,6 +6,7 @@ Three games: Hop, which is ten times as fast as it had to be, and two of ordinar
 speed, recorded as their recipes do. A round records a game with one worker, from
 nothing to the last byte on disk, and plays the very same episodes in a bare loop
 of one process: the environment, its frames at the recorded size, and the player.
+Two workers, who each play and store, record the same episodes once more.
 Ratios are taken within a round. Needs the extras `atari` and `crafter`.
 """
 
@@ -56,8 +57,16 @@ GAMES = {
     "crafter": Game(crafter_world.GAME, (crafter_world.Walkers(),), 12, crafter_world.USUAL.frames),
 }
 
+RATES = ("recorded", "environment_with_player", "environment", "recorded_by_two_workers")
+# A figure, and the columns of rates whose ratio it is.
+SHARES = (
+    ("record_speed_share", 0, 1),
+    ("record_share_of_drawn_actions", 0, 2),
+    ("record_speed_share_two_workers", 3, 1),
+)
 
-def recorded(game: Game, folder: Path) -> tuple[float, int]:
+
+def recorded(game: Game, folder: Path, workers: int = 1) -> tuple[float, int]:
     """Frames a second of the recorder, and how many frames it was."""
     shutil.rmtree(folder, ignore_errors=True)
     done = record(
@@ -66,6 +75,7 @@ def recorded(game: Game, folder: Path) -> tuple[float, int]:
         episodes=game.episodes,
         policies=game.players,
         seed=SEED,
+        workers=workers,
         keep=Keep(max_frames=game.frames),
     )
     return done.frames / done.seconds, done.frames
@@ -112,19 +122,20 @@ def measure(name: str, rounds: int, folder: Path) -> dict[str, dict[str, Any]]:
         if same != frames:
             raise SystemExit(f"{name}: {frames} frames were recorded, {same} played bare")
         drawn = bare(game, actions)[0]
-        rows.append((rate, own, drawn))
+        two = recorded(game, folder, workers=2)[0]
+        rows.append((rate, own, drawn, two))
         print(
-            f"{name}: recorded {rate:,.0f}, with player {own:,.0f}, alone {drawn:,.0f} frames/s, "
-            f"share {rate / own:.3f}",
+            f"{name}: recorded {rate:,.0f}, by two {two:,.0f}, with player {own:,.0f}, "
+            f"alone {drawn:,.0f} frames/s, share {rate / own:.3f}",
             flush=True,
         )
     rates, end = np.array(rows), "" if name == "hop" else f"_{name}"
     figures = {}
-    for figure, column in (("record_speed_share", 1), ("record_share_of_drawn_actions", 2)):
-        ratios = rates[:, 0] / rates[:, column]
+    for figure, ours, own in SHARES:
+        ratios = rates[:, ours] / rates[:, own]
         value = float(np.median(ratios))
         figures[figure + end] = results.figure(value, *interval(ratios), n=len(ratios))
-    for figure, column in (("recorded", 0), ("environment_with_player", 1), ("environment", 2)):
+    for column, figure in enumerate(RATES):
         value = float(np.median(rates[:, column]))
         low, high = interval(rates[:, column])
         figures[figure + end] = results.figure(value, low, high, unit="frames/s", n=len(rates))

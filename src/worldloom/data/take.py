@@ -89,7 +89,8 @@ class _Tape:
         self._rewards: list[float] = []
         null = env.action.null()
         self._actions: list[tuple[str, list[np.ndarray]]] = [(name, []) for name in null]
-        self._truths: list[_Truth] = []  # most often two: of the reset, and of all steps
+        self._truth = _Truth(first.info)
+        self._truths = [self._truth]  # most often two: of the reset, and of all steps
         self.snapshots: dict[int, bytes] = {}
         self.add(null, first)
 
@@ -104,9 +105,10 @@ class _Tape:
         self._rewards.append(reward)
         for name, column in self._actions:
             column.append(np.array(values[name]))
-        if not self._truths or self._truths[-1].names != tuple(info):
-            self._truths.append(_Truth(info))
-        self._truths[-1].add(info)
+        if self._truth.names != tuple(info):
+            self._truth = _Truth(info)
+            self._truths.append(self._truth)
+        self._truth.add(info)
 
     def episode(self, take: Take, name: str, ended: tuple[bool, bool]) -> Episode:
         first, *later = [truth.columns() for truth in self._truths]

@@ -153,12 +153,13 @@ def _read(
     frames = np.empty((stop - start, height, width, 3), np.uint8) if out is None else out
     if start == stop:
         return frames
-    ticks = 1 / (stream.time_base * stream.average_rate)
+    step = stream.time_base * stream.average_rate  # frames a tick
+    up, down = step.numerator, step.denominator
     if start:
-        container.seek(int(start * ticks), stream=stream)
+        container.seek(start * down // up, stream=stream)
     found = 0
     for frame in container.decode(stream):
-        index = round(frame.pts / ticks)
+        index = (2 * frame.pts * up + down) // (2 * down)  # the nearest
         if index >= start:
             frames[index - start] = frame.to_ndarray(format="rgb24")[:height, :width]
             found += 1

@@ -104,6 +104,7 @@ class PixelEnv:
         self._vault = _vault(self.env)
         self.action = action_spec(self.env)
         self._native = to_native(self.env.action_space)
+        self._again = self.setup.repeat - 1
         self._flat_keys: tuple[str, ...] | None = None
         self.exact = self._vault is not None
         self.players: Mapping[str, Any] = getattr(self.env.unwrapped, "players", {})
@@ -131,12 +132,13 @@ class PixelEnv:
     def step(self, values: Mapping[str, np.ndarray]) -> Outcome:
         """Does one frame's action, `repeat` times or until the episode ends."""
         action = self._native(values)
-        total = 0.0
-        for _ in range(self.setup.repeat):
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        total = float(reward)
+        for _ in range(self._again):
             if terminated or truncated:
                 break
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += float(reward)
         frame = self._frame(observation)
         if tuple(info) != self._flat_keys:
             flat = flat_info(info)
