@@ -145,6 +145,21 @@ def test_players_who_take_turns_in_good_order_are_not_copied_about():
     assert len({table for table, _ in places[0]}) == 3
 
 
+def test_a_start_is_begun_once_and_comes_back_exactly():
+    session = dream()
+    begins, start = [], session.world.world.start
+    session.world.world.start = lambda *given: begins.append(given) or start(*given)
+    script = keys(TICKS)
+    seen = []
+    for _ in range(2):
+        player = begun(session, 1)
+        seen.append([play([(player, held)])[0] for held in script])
+    assert seen[0] == seen[1] and len(begins) == 1
+    for seed in range(2, 40):
+        begun(session, seed)
+    assert len(begins) == 39 and len(session.world._begun) == 32
+
+
 def test_a_row_is_freed_once():
     pool = Pool(CountingWorld(), ROWS)
     session = Session(pool, from_seed)

@@ -7,6 +7,7 @@ pages share nothing but the world, which keeps no state.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from worldloom.play import protocol
 from worldloom.play.clock import Latency, next_deadline
 from worldloom.play.export import Exporter
 from worldloom.play.input import Held
+from worldloom.play.limits import Limits, Rate
 from worldloom.play.player import Player, Refused, Shown
 from worldloom.play.protocol import (
     Ack,
@@ -45,17 +47,6 @@ from worldloom.play.together import Together
 MAX_ARRIVALS = 64
 MAX_ORDERS = 32
 MAX_EXPORTS = 4
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long the server is patient, in seconds, and with how many pages."""
-
-    pause_after: float = 2.0
-    close_after: float = 30.0
-    hello_within: float = 5.0
-    stats_every: float = 1.0
-    pages: int = 8
 
 
 @dataclass(frozen=True)
@@ -145,7 +136,17 @@ class Connection:
         self._sent_at = 0.0
         self._frame_id = 0
         self._seed = 0
-        self._began = time.monotonic()
+        self._began = self._active = time.monotonic()
+        self._warned = False
+        self._over: asyncio.Future[ProtocolError] = asyncio.get_running_loop().create_future()
+
+    def end(self, error: ProtocolError) -> None:
+        """Ends the session from outside, with a reason for the page."""
+        if not self._over.done():
+            self._over.set_result(error)
+
+    async def _ended(self) -> None:
+        raise await self._over
 
     async def play(self, seed: int) -> None:
         """Plays until the page leaves.
@@ -155,12 +156,13 @@ class Connection:
           WorldloomError: the world cannot go on.
         """
         self._wishes.order(Reset(seed))
-        player = Player(self._session, self.latency)
+        player = Player(self._session, self.latency, self._limits.history)
         try:
             async with asyncio.TaskGroup() as tasks:
                 works = (self._read(), self._tick(player), self._send(), self._report())
                 for task in (*works, self._export(player)):
                     tasks.create_task(task)
+                tasks.create_task(self._ended())
         except ExceptionGroup as group:
             _, others = group.split(WebSocketDisconnect)
             if others is not None:
@@ -170,10 +172,17 @@ class Connection:
             await self._run(player.close)
 
     async def _read(self) -> None:
+        rate = Rate(self._limits.messages, 3 * self._limits.messages)
         while True:
-            self._heard(await receive(self._socket))
+            message = await receive(self._socket)
+            if not rate.allows(time.monotonic()):
+                limit = self._limits.messages
+                raise ProtocolError("rate", f"more than {limit:g} messages a second", "say less")
+            self._heard(message)
 
     def _heard(self, message: protocol.Message) -> None:
+        if not isinstance(message, Ack):
+            self._active, self._warned = time.monotonic(), False
         _HEARD[type(message)](self, message)
         self._wake.set()
 
@@ -386,7 +395,23 @@ class Connection:
             if self._silence() > self._limits.close_after:
                 limit = self._limits.close_after
                 raise ProtocolError("slow", f"no frame was acknowledged for {limit:g} s")
+            await self._mind_idleness()
             await self._send_stats()
+
+    async def _mind_idleness(self) -> None:
+        """Tells a page that does nothing that it will have to go, then sends it away."""
+        limits = self._limits
+        left = self._active + limits.idle_after - time.monotonic()
+        if not limits.idle_after or left > limits.idle_notice:
+            return
+        if left <= 0:
+            words = f"nothing was done for {limits.idle_after:g} s, so the place was given up"
+            raise ProtocolError("idle", words, "reload the page to come back")
+        if not self._warned:
+            self._warned = True
+            words = f"still there? Press a key, or this world closes in {math.ceil(left)} s"
+            notice = {"type": "notice", "code": "idle", "message": words, "seconds": left}
+            await self._socket.send_json(notice)
 
     async def _send_stats(self) -> None:
         await self._socket.send_json({"type": "stats", "seed": self._seed, **self.summary()})

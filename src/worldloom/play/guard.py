@@ -2,15 +2,24 @@
 
 Any web page can reach a local socket, and a name server can make a foreign name
 point here. So the Host of every request must be this machine, and its Origin,
-where a browser sends one, this server.
+where a browser sends one, this server. Whoever passes still needs the access token.
 """
 
+import hmac
 import ipaddress
+import os
+import secrets
 import socket
+from contextlib import suppress
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from worldloom.errors import WorldloomError
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class Guard:
@@ -51,6 +60,31 @@ class Guard:
     def _known(self, host: str) -> bool:
         name = _place(f"//{host}").hostname or ""
         return name in self._names or (self._numeric and _is_address(name))
+
+
+def same_token(given: str, token: str) -> bool:
+    """Compares in a time that tells nothing."""
+    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
+
+
+def read_token(path: str | None) -> str:
+    """A fresh token, or the one in a file, which is made for its owner alone where missing."""
+    if path is None:
+        return secrets.token_urlsafe(16)
+    file = Path(path)
+    try:
+        with suppress(FileExistsError), open(os.open(path, _NEW, 0o600), "w") as out:
+            out.write(secrets.token_urlsafe(16) + "\n")
+        token = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorldloomError(
+            f"cannot use `{path}` as a token file: {error}", "name a file that you may write"
+        ) from error
+    if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
+        raise WorldloomError(
+            f"`{path}` has no access token of 16 or more letters and digits", "delete the file"
+        )
+    return token
 
 
 def _place(url: str) -> SplitResult:

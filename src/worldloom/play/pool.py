@@ -22,6 +22,7 @@ from worldloom.world import Step, World, require
 
 # More rows cost a lonely player more than they give a crowd: on a CPU 16 do most of what 64 do.
 MOST_ROWS = 16
+BEGUN = 32  # starts that are kept
 
 
 @dataclass(eq=False)
@@ -103,6 +104,8 @@ class Pool:
         self.spec = replace(world.spec, capabilities=kept)
         self._most = tables
         self._tables: list[_Table] = []
+        # The clip is kept too: its id is its own for as long as it lives.
+        self._begun: dict[tuple[int, int], tuple[Clip, Any, Step]] = {}
 
     @property
     def device(self) -> Any:
@@ -110,9 +113,20 @@ class Pool:
         return getattr(self.world, "device", "cpu")
 
     def start(self, clip: Clip, seeds: Tensor) -> tuple[Seat, Step]:
-        """As the world's own, for one row."""
-        state, step = self.world.start(clip, seeds)
-        return Seat(state), step
+        """As the world's own, for one row; the same clip and seed are begun only once.
+
+        A start commits a whole context frame by frame, while everybody else waits.
+        """
+        key = (id(clip), int(seeds[0]))
+        if key not in self._begun or "recall" not in self.spec.capabilities:
+            state, step = self.world.start(clip, seeds)
+            if "recall" in self.spec.capabilities:
+                self._begun[key] = (clip, self.world.mark(state), step)
+                while len(self._begun) > BEGUN:
+                    del self._begun[next(iter(self._begun))]
+            return Seat(state), step
+        _, mark, step = self._begun[key]
+        return Seat(self.world.recall(mark)), step
 
     def step(self, state: Seat, action: Action) -> tuple[Seat, Step]:
         """One step of one seat, at the price of a whole batch."""

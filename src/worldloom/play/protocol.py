@@ -39,8 +39,8 @@ class ProtocolError(Exception):
     """The other side said something that is not in the protocol.
 
     Args:
-      code: one word for programs: "version", "token", "malformed", "slow", "busy", "world";
-        "refused" alone does not end the session.
+      code: one word for programs: "version", "token", "malformed", "rate", "slow", "idle",
+        "busy", "world", "closing"; "refused" alone does not end the session.
       message: what is wrong, for people.
       hint: what to do about it.
     """

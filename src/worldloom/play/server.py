@@ -5,7 +5,6 @@ gets neither page nor session.
 """
 
 import asyncio
-import secrets
 import socket
 import threading
 import webbrowser
@@ -29,18 +28,22 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldloom.errors import WorldloomError
 from worldloom.play import protocol
-from worldloom.play.connection import Connection, Limits, receive
+from worldloom.play.connection import Connection, receive
 from worldloom.play.export import Exporter
 from worldloom.play.files import Files
-from worldloom.play.guard import Guard
+from worldloom.play.guard import Guard, read_token, same_token
+from worldloom.play.limits import Limits, limits_for
+from worldloom.play.pool import Pool, pooled
 from worldloom.play.protocol import ProtocolError
 from worldloom.play.session import MakeStart, Session
+from worldloom.play.tally import Tally, text
 from worldloom.play.together import Together
 from worldloom.world import World
 
 PAGE = Path(__file__).parent / "page"
 PORT = 8787
-_CLOSE = {"version": 1002, "malformed": 1002, "busy": 1013, "world": 1011}
+STRANGERS = 64  # sockets that have not said yet who they are
+_CLOSE = {"version": 1002, "malformed": 1002, "busy": 1013, "world": 1011, "closing": 1012}
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Room:
         self.limits = limits
         self.here: set[Connection] = set()
         self.left: deque[dict[str, Any]] = deque(maxlen=8)
+        self.tally = Tally()
+        self._strangers = 0
         self._thread = ThreadPoolExecutor(1, "world")
         self._together = Together(
             self.on_world_thread, at_once=session.at_once, period=1 / session.fps
@@ -84,25 +89,48 @@ class Room:
     async def welcome(self, web_socket: WebSocket) -> None:
         """Greets a page, plays with it, and says why it ended."""
         await web_socket.accept()
+        reason = "crash"
         try:
-            await self._play(web_socket)
+            await self._play(web_socket, await self._greeted(web_socket))
         except WebSocketDisconnect:
-            pass
+            reason = "left"
         except ProtocolError as error:
+            reason = error.code
             await _part(web_socket, error)
         except WorldloomError as error:
+            reason = "world"
             await _part(web_socket, ProtocolError("world", error.message, error.hint))
+        finally:
+            self.tally.ended[reason] += 1
 
-    async def _play(self, web_socket: WebSocket) -> None:
+    async def farewell(self) -> None:
+        """Tells all who are here that the server stops, and waits until their sessions are over."""
+        words = "the server is stopping"
+        for connection in list(self.here):
+            connection.end(ProtocolError("closing", words, "the page comes back when it does"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while self.here:
+                    await asyncio.sleep(0.02)
+
+    async def _greeted(self, web_socket: WebSocket) -> protocol.Hello:
+        """The greeting of a page that may stay."""
+        if self._strangers >= STRANGERS:
+            raise ProtocolError("busy", "too many pages are at the door", "try again")
+        self._strangers += 1
         try:
             first = await asyncio.wait_for(receive(web_socket), self.limits.hello_within)
         except TimeoutError as error:
             raise ProtocolError("malformed", "no `hello` came") from error
+        finally:
+            self._strangers -= 1
         hello = protocol.check_hello(first, self.token)
         if len(self.here) >= self.limits.pages:
-            raise ProtocolError(
-                "busy", f"{len(self.here)} pages are playing already", "close one of them"
-            )
+            words = f"all {self.limits.pages} places of this server are taken"
+            raise ProtocolError("busy", words, "it lets you in when somebody leaves")
+        return hello
+
+    async def _play(self, web_socket: WebSocket, hello: protocol.Hello) -> None:
         connection = Connection(
             web_socket,
             self.session,
@@ -111,12 +139,26 @@ class Room:
             limits=self.limits,
         )
         self.here.add(connection)
+        self.tally.opened += 1
         try:
             await web_socket.send_json(self._ready(hello.seed))
             await connection.play(hello.seed)
         finally:
             self.here.discard(connection)
             self.left.append(connection.summary())
+            self.tally.add(vars(connection.counts))
+
+    def metrics(self) -> str:
+        """The server's account of itself, in Prometheus' text format."""
+        world = self.session.world
+        return text(
+            self.tally,
+            self._together.ticks,
+            (vars(connection.counts) for connection in list(self.here)),
+            sessions=len(self.here),
+            places=self.limits.pages,
+            rows_taken=world.taken if isinstance(world, Pool) else len(self.here),
+        )
 
     def _ready(self, seed: int) -> dict[str, Any]:
         height, width = self.session.size
@@ -158,23 +200,30 @@ class Room:
 
 async def _part(web_socket: WebSocket, error: ProtocolError) -> None:
     """Says what went wrong, then closes. The page may have gone meanwhile."""
-    with suppress(WebSocketDisconnect, RuntimeError):
-        await web_socket.send_json(error.to_json())
-        await web_socket.close(_CLOSE.get(error.code, 1008), error.code)
+    with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(2):  # a page that does not read is not waited for
+            await web_socket.send_json(error.to_json())
+            await web_socket.close(_CLOSE.get(error.code, 1008), error.code)
 
 
 def build_app(room: Room, host: str, ready: Callable[[], None]) -> ASGIApp:
     """The application: `GET /`, `/page/...`, `/health`, and the socket `/play`."""
 
     async def index(request: Request) -> Response:
-        if request.query_params.get("token") != room.token:
+        if not same_token(request.query_params.get("token", ""), room.token):
             words = "the access token is missing or old: open the address that worldloom printed\n"
             return PlainTextResponse(words, 403)
         return FileResponse(PAGE / "index.html")
 
     async def health(request: Request) -> Response:
         facts = {"status": "ok", "version": protocol.VERSION, "pages": len(room.here)}
-        return JSONResponse(facts)
+        return JSONResponse({**facts, "places": room.limits.pages})
+
+    async def metrics(request: Request) -> Response:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not same_token(given or request.query_params.get("token", ""), room.token):
+            return PlainTextResponse("give the access token, as `?token=` or as a bearer\n", 403)
+        return PlainTextResponse(room.metrics(), media_type="text/plain; version=0.0.4")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -187,11 +236,24 @@ def build_app(room: Room, host: str, ready: Callable[[], None]) -> ASGIApp:
     routes = [
         Route("/", index),
         Route("/health", health),
+        Route("/metrics", metrics),
         WebSocketRoute("/play", room.welcome),
         *room.files.routes(),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), host)
+
+
+class _Server(uvicorn.Server):
+    """Says goodbye before it stops."""
+
+    def __init__(self, config: uvicorn.Config, room: Room) -> None:
+        super().__init__(config)
+        self._room = room
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._room.farewell()
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -223,9 +285,10 @@ def _server(
     title: str,
     limits: Limits,
     ready: Callable[..., None],
+    token: str = "",
 ) -> tuple[uvicorn.Server, socket.socket, Served]:
     """A server that is bound but does not run yet."""
-    token = secrets.token_urlsafe(16)
+    token = token or read_token(None)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
@@ -238,7 +301,7 @@ def _server(
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )
-    return uvicorn.Server(config), listener, served
+    return _Server(config, room), listener, served
 
 
 def serve(
@@ -250,6 +313,9 @@ def serve(
     open_browser: bool = True,
     fps: float | None = None,
     title: str = "",
+    max_sessions: int = 2,
+    idle: float = Limits.idle_after,
+    token_file: str | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serves `world` until Ctrl-C; prints the address, and on leaving what it cost.
@@ -262,6 +328,9 @@ def serve(
       open_browser: opens the page in the default browser.
       fps: ticks a second; by default the world's own.
       title: shown on the page; by default the world's name.
+      max_sessions: pages that play at once; above 2 they share steps of the world.
+      idle: seconds after which a page that does nothing is sent away; 0 for never.
+      token_file: keeps the access token, so that pages come back after a restart.
       ready: called with the address once the server accepts connections.
 
     Raises:
@@ -275,9 +344,17 @@ def serve(
         if ready is not None:
             ready(served.url)
 
-    session = Session(world, make_start, fps=fps)
+    if max_sessions < 1:
+        raise WorldloomError(f"{max_sessions} sessions are none", "pass --max-sessions 1 or more")
+    session = Session(pooled(world, max_sessions), make_start, fps=fps)
     server, listener, served = _server(
-        session, host=host, port=port, title=title, limits=Limits(), ready=up
+        session,
+        host=host,
+        port=port,
+        title=title,
+        limits=limits_for(max_sessions, idle),
+        ready=up,
+        token=read_token(token_file),
     )
     # uvicorn ends cleanly on Ctrl-C, then raises it again for those outside.
     with listener, suppress(KeyboardInterrupt):

@@ -12,6 +12,7 @@ from typing import Any
 
 from worldloom.play.input import Played
 from worldloom.play.player import Player, Ticked, tick_together
+from worldloom.play.tally import Ticks
 
 OnWorldThread = Callable[..., Awaitable[Any]]
 
@@ -36,6 +37,7 @@ class Together:
 
     def __init__(self, on_world_thread: OnWorldThread, *, at_once: int, period: float) -> None:
         self.run = on_world_thread
+        self.ticks = Ticks()
         self._at_once = at_once
         self._period = period
         self._epoch = time.monotonic()
@@ -69,7 +71,7 @@ class Together:
     async def tick(self, player: Player, played: Played) -> Ticked:
         """One tick of where a player is: what it shows, and the seconds the world took."""
         if self._at_once == 1:
-            return await self.run(player.tick, played)
+            return await self.run(self.ticks.timed, player.tick, played)
         return await self._queued(player, played)
 
     async def tick_another(self, player: Player) -> None:
@@ -91,8 +93,12 @@ class Together:
         while self._due:
             turns = [self._due.popleft() for _ in range(min(self._at_once, len(self._due)))]
             turns = [turn for turn in turns if not turn.done.cancelled()]
+            if not turns:
+                continue
             work = asyncio.ensure_future(
-                self.run(tick_together, [(turn.player, turn.played) for turn in turns])
+                self.run(
+                    self.ticks.timed, tick_together, [(turn.player, turn.played) for turn in turns]
+                )
             )
             await asyncio.wait({work})
             failure = asyncio.CancelledError() if work.cancelled() else work.exception()

@@ -15,6 +15,9 @@ def play(
     fps: float | None = None,
     host: str = "127.0.0.1",
     port: int = 8787,
+    max_sessions: int = 2,
+    idle: float = 1800.0,
+    token_file: str | None = None,
     open: bool = True,
 ) -> None:
     """Opens a page in which a person enters a world.
@@ -27,6 +30,9 @@ def play(
       fps: frames a second; the world's own by default.
       host: address to listen on; another than 127.0.0.1 lets other machines in.
       port: port to listen on; 0 takes any free one.
+      max_sessions: pages that may play at once; above 2 they share the world's steps.
+      idle: seconds after which a page that does nothing is sent away; 0 for never.
+      token_file: file that keeps the access token, so that pages come back after a restart.
       open: whether the page is opened in the browser.
     """
     from worldloom.play.server import serve
@@ -50,7 +56,18 @@ def play(
                 "leave out --store, or give the folder of a run",
             )
         entered, make_start = GymWorld(world, size=size), from_seed
-    serve(entered, make_start, host=host, port=port, open_browser=open, fps=fps, title=world)
+    serve(
+        entered,
+        make_start,
+        host=host,
+        port=port,
+        open_browser=open,
+        fps=fps,
+        title=world,
+        max_sessions=max_sessions,
+        idle=idle,
+        token_file=token_file,
+    )
 
 
 def evaluate(

@@ -9,7 +9,7 @@ const NO_DOUBT = 255;
 const FIRST_DELAY = 300;
 const LONGEST_DELAY = 4000;
 // After these another try would end the same way.
-const FINAL = new Set(["token", "version", "malformed", "world"]);
+const FINAL = new Set(["token", "version", "malformed", "rate", "world", "idle"]);
 
 /** The header and the image bytes of a frame message (an ArrayBuffer). */
 export function parseFrame(buffer) {

@@ -45,6 +45,7 @@ const leave = () => stage.focus({ preventScroll: true });
 
 const held = new Held((codes) => {
   buttons.light(codes);
+  told.until = 0;
   say();
 });
 buttons.held = held;
@@ -187,10 +188,11 @@ const connection = new Connection(
     },
     error(message) {
       const words = [message.message, message.hint].filter(Boolean).join(" · ");
-      if (message.code !== "refused") return show("error", words);
+      if (connection.final) return show("error", words);
       save.idle("");
       tell(words);
     },
+    notice: (message) => tell(message.message, 1000 * message.seconds),
     lost() {
       time.lost();
       analog.clear();
