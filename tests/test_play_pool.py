@@ -202,7 +202,7 @@ def test_the_start_that_fails_one_player_fails_no_other():
 
 
 @pytest.mark.parametrize(
-    ("sessions", "rows"), [(1, 1), (2, 1), (3, 3), (16, 16), (17, 9), (50, 13), (200, 16)]
+    ("sessions", "rows"), [(1, 1), (2, 1), (3, 3), (50, 50), (64, 64), (65, 33), (200, 50)]
 )
 def test_a_server_for_more_people_steps_more_rows(sessions, rows):
     world = CountingWorld()
