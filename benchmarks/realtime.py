@@ -48,12 +48,14 @@ class Case:
       passes: K.
       frames: how many are timed on a CPU; a GPU times ten times as many.
       warm: how many come before them.
+      alone: on one thread, as `worldloom play` steps small worlds, which leaves one core free.
     """
 
     size: Size
     passes: int
     frames: int
     warm: int = 2
+    alone: bool = False
 
 
 def hop64() -> Size:
@@ -70,10 +72,10 @@ def windowed(size: Size, window: int) -> Size:
 
 
 CASES = {
-    "hop32_k4": Case(nano(), 4, 100),
-    "hop64_k1": Case(hop64(), 1, 100),
-    "hop64_k2": Case(hop64(), 2, 100),
-    "hop64_k4": Case(hop64(), 4, 100),
+    "hop32_k4": Case(nano(), 4, 100, alone=True),
+    "hop64_k1": Case(hop64(), 1, 100, alone=True),
+    "hop64_k2": Case(hop64(), 2, 100, alone=True),
+    "hop64_k4": Case(hop64(), 4, 100, alone=True),
     "9m": Case(windowed(tiny(), CONTEXT + 1), 4, 60),
     "100m": Case(small(), 4, 6),
     "2b": Case(large(), 4, 1, warm=0),
@@ -184,6 +186,7 @@ def measure(name: str, mode: str) -> dict[str, Any]:
         "rate": gpu_rate() if device == "cuda" else matmul_rate(),
         "parameters": sum(p.numel() for part in parts for p in part.parameters()),
         "passes": case.passes,
+        "threads": torch.get_num_threads(),
         "frame": f"{case.size.frame[1]}x{case.size.frame[0]}",
         "context": world.dynamics.shape.window,
     }
@@ -203,6 +206,7 @@ def gpu_rate() -> float:
 
 def apart(name: str, mode: str, threads: int) -> dict[str, Any] | str:
     """`measure` in a process of its own: what it found, or in words why it found nothing."""
+    threads = 1 if CASES[name].alone else threads
     command = [sys.executable, __file__, "--one", name, "--mode", mode, "--threads", str(threads)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
@@ -305,7 +309,7 @@ def main() -> None:
     if given.dry:
         return
     command = "python benchmarks/realtime.py"
-    path = write("realtime", command=command, seeds=[0], figures=found, threads=given.threads)
+    path = write("realtime", command=command, seeds=[0], figures=found)
     print(f"wrote {path}")
 
 
