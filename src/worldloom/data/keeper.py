@@ -1,11 +1,13 @@
 """Stores episodes in a process beside the one that plays them.
 
-Frames are handed over in shared memory. A thread would not do: an environment
+Episodes are handed over in shared memory: a pipe holds few of them, and whoever plays
+would wait for it while the process starts. A thread would not do: an environment
 in Python holds the interpreter, and the encoder would wait for it at every frame.
 One process, so that episodes are stored in order: a recorder that is killed leaves
 the first ones, without a gap. A second took more from the game than it gave.
 """
 
+import pickle
 from collections import deque
 from collections.abc import Callable
 from dataclasses import fields
@@ -23,9 +25,10 @@ from worldloom.data.types import Episode
 from worldloom.workers import Workers
 
 REELS = 4  # one is being stored, one is played into, the others are full
+WAITING = 64 * 2**20  # bytes of more reels: what is played while the process starts
 
-# Name of a reel, shape of the frames, fields of the episode without them, its number.
-Message = tuple[str, tuple[int, ...], dict[str, Any], int]
+# Name of a reel, shape of the frames, length of the rest of the episode, its number.
+Message = tuple[str, tuple[int, ...], int, int]
 
 
 class Keeper:
@@ -39,14 +42,16 @@ class Keeper:
 
     def __init__(self, path: Path) -> None:
         self._workers = Workers(partial(_storer, path), 1, script=False)
-        self._free = [SharedReel() for _ in range(REELS)]
+        self._free: list[SharedReel] = []
         self._busy: deque[SharedReel] = deque()
         self._kept: list[EpisodeRow] = []
 
     def reel(self) -> SharedReel:
         """Memory for the frames of the next episode; waits until some is free."""
-        while self._busy and (not self._free or self._workers.ready(0)):
+        while self._busy and (self._workers.ready(0) or not (self._free or self._may_grow())):
             self._collect()
+        if not self._free:
+            self._free.append(SharedReel())
         return self._free[-1]
 
     def put(self, episode: Episode, reel: SharedReel, number: int) -> None:
@@ -59,9 +64,11 @@ class Keeper:
         """
         frames = episode.frames["main"]
         rest = {f.name: getattr(episode, f.name) for f in fields(episode) if f.name != "frames"}
+        data = pickle.dumps(rest)
+        reel.behind(len(frames), data)
         self._free.remove(reel)
         self._busy.append(reel)
-        self._workers.send(0, (reel.name, frames.shape, rest, number))
+        self._workers.send(0, (reel.name, frames.shape, len(data), number))
 
     def kept(self) -> list[EpisodeRow]:
         """Rows of the episodes stored since the last call."""
@@ -89,6 +96,11 @@ class Keeper:
                 reel.hide()
             self._workers.close()
 
+    def _may_grow(self) -> bool:
+        """Whether one more reel may be made."""
+        held = sum(reel.frames.nbytes for reel in self._busy)
+        return len(self._busy) < REELS or held < WAITING
+
     def _collect(self) -> None:
         """Takes the oldest answer, and its reel back."""
         reel = self._busy.popleft()
@@ -102,10 +114,12 @@ def _storer(path: Path) -> Callable[[Message], EpisodeRow]:
     seen: dict[str, np.ndarray] = {}
 
     def answer(message: Message) -> EpisodeRow:
-        name, shape, rest, number = message
+        name, shape, length, number = message
         if name not in seen:
             seen[name] = look(name)
-        frames = seen[name][: int(np.prod(shape))].reshape(shape)
+        end = int(np.prod(shape))
+        frames = seen[name][:end].reshape(shape)
+        rest: dict[str, Any] = pickle.loads(seen[name][end : end + length].data)
         episode = Episode(frames={"main": frames}, **rest)
         return store.row(store.append(episode, number=number))
 

@@ -47,6 +47,13 @@ class SharedReel(Reel):
         super().__init__()
         self.name = ""
 
+    def behind(self, length: int, data: bytes) -> None:
+        """Writes bytes right behind the first `length` frames."""
+        shape = self.frames.shape[1:]
+        size = int(np.prod(shape))
+        room = self.room(length + -(-len(data) // size), shape).reshape(-1)
+        room[length * size : length * size + len(data)] = np.frombuffer(data, np.uint8)
+
     def hide(self) -> None:
         """Unlinks the name, where nobody has looked yet."""
         if self.name:
