@@ -8,7 +8,7 @@ from worlds import ACTIONS, keys, tiny_dynamics
 from worldloom.actions import Action
 from worldloom.check import check_world
 from worldloom.data.types import Clip
-from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
+from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec, lighten
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
 from worldloom.seeding import noise
@@ -272,3 +272,16 @@ def test_arranged_weights_are_the_same_weights():
     after = arrange(model).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not model.embed.weight.is_contiguous()
+
+
+@pytest.mark.parametrize("paths", [{}, {"copy": 2, "columns": 2}])
+def test_a_dream_with_matrices_in_bfloat16_is_nearly_the_same(paths):
+    exact, light = make_world(paths=paths, snap=False), make_world(paths=paths, snap=False)
+    lighten(light.dynamics)
+    assert light.dynamics.head.weight.dtype == torch.float32
+    assert light.dynamics.layers[0].mlp.up.weight.dtype == torch.bfloat16
+    action, seeds = keys(2), torch.arange(2)
+    one, _ = exact.step(exact.start(make_clip(), seeds)[0], action)
+    two, _ = light.step(light.start(make_clip(), seeds)[0], action)
+    error = (one.latents[:, -1] - two.latents[:, -1]).pow(2).mean().sqrt()
+    assert 1e-5 < error < 0.05 * one.latents[:, -1].std()

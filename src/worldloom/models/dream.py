@@ -286,6 +286,15 @@ def arrange(dynamics: Dynamics) -> Dynamics:
     return dynamics
 
 
+def lighten(dynamics: Dynamics) -> Dynamics:
+    """Matrices in bfloat16, in place, for a GPU that generates; norms and head stay float32."""
+    parts = [dynamics.embed, dynamics.layers, *([dynamics.near] if dynamics.shape.columns else [])]
+    for part in (inner for whole in parts for inner in whole.modules()):
+        if isinstance(part, torch.nn.Linear):
+            part.bfloat16()
+    return dynamics
+
+
 def dream_spec(name: str, frame: tuple[int, int], actions: ActionSpec, fps: float) -> WorldSpec:
     """What a dream world can do, for frames of (height, width)."""
     return WorldSpec(
