@@ -101,6 +101,17 @@ def trace(world, clip, seeds, actions):
     return torch.stack(pictures, 1)
 
 
+def test_without_shortcuts_every_pass_is_told_the_finest_step():
+    """The plain version: a model whose steps all look like the finest."""
+    clip, actions, seeds = make_clip(), keys(2, 6, seed=2), torch.tensor([1, 2])
+    one = trace(make_world(passes=2, shortcuts=False), clip, seeds, actions)
+    told = make_world(passes=2)
+    with torch.no_grad():
+        assert not torch.equal(one, trace(told, clip, seeds, actions))
+        told.dynamics.size.weight[:] = told.dynamics.size.weight[-1].clone()
+    assert torch.equal(one, trace(told, clip, seeds, actions))
+
+
 def test_same_seed_and_actions_give_the_same_bytes_and_another_seed_others():
     world, clip, actions = make_world(), make_clip(), keys(2, 12, seed=2)
     one = trace(world, clip, torch.tensor([1, 2]), actions)

@@ -119,11 +119,15 @@ class Sampler:
       passes: denoising passes a frame (K), a power of two up to the grid.
       context: signal level that committed frames are corrupted to, snapped to the grid.
       snap: move every frame to the nearest picture before it becomes context.
+      shortcuts: each pass is told how far it steps. False tells it the finest step: all that
+        a model knows which was trained without shortcut rows. One such pass is the mean of
+        what may come next.
     """
 
     passes: int = 4
     context: float = 0.9
     snap: bool = True
+    shortcuts: bool = True
 
 
 class DreamWorld:
@@ -193,8 +197,9 @@ class DreamWorld:
         """
         walk, shape, passes = self._walk(state, token), self.dynamics.shape, self.sampler.passes
         z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
+        told = passes if self.sampler.shortcuts else shape.grid
         for index in range(passes):
-            clean = walk.denoise(z, index * shape.grid // passes, passes.bit_length() - 1)
+            clean = walk.denoise(z, index * shape.grid // passes, told.bit_length() - 1)
             z = torch.lerp(z, clean, 1 / (passes - index))
         if self.sampler.snap:
             z = self.tokenizer.snap(z)
