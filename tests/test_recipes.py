@@ -57,7 +57,11 @@ def test_the_walker_walks_most_of_the_time_and_tries_everything() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "package", "name"),
-    [("pong", "ale_py", "pong"), ("crafter_world", "crafter", "crafter")],
+    [
+        ("pong", "ale_py", "pong"),
+        ("crafter_world", "crafter", "crafter"),
+        ("doom_world", "vizdoom", "doom"),
+    ],
 )
 def test_a_recipe_ends_with_a_published_report(
     recipe: str, package: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
