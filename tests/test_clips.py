@@ -305,9 +305,9 @@ def test_the_cache_survives_kill_9_and_two_builders(tmp_path):
     store = make_store(tmp_path / "s", [40] * 30, size=(64, 64))
     code = """
 import os, sys, signal, time
-from worldloom.data import cache
+from worldloom.data import cache, flat
 from worldloom.data.store import Store
-cache._NOTE_EVERY = 0.0
+flat._NOTE_EVERY = 0.0
 die = int(sys.argv[3])
 def progress(done, total):
     if done == die:

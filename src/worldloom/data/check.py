@@ -16,7 +16,7 @@ import numpy as np
 
 from worldloom.data import files, folder, store, video
 from worldloom.data.folder import EpisodeRow
-from worldloom.data.store import StoreInfo
+from worldloom.data.info import StoreInfo, read_info
 from worldloom.errors import WorldloomError
 
 SET_ASIDE = "set-aside"
@@ -57,7 +57,7 @@ def check_store(path: str | Path) -> list[Problem]:
       WorldloomError: there is no readable `info.json`, so this is no store.
     """
     path = Path(path)
-    info = store.read_info(path)
+    info = read_info(path)
     problems = list(_top_level(path))
     episodes = path / "episodes"
     for entry in sorted(episodes.iterdir()) if episodes.is_dir() else []:

@@ -20,7 +20,8 @@ import numpy as np
 from torch import Tensor
 
 from worldloom.data import files
-from worldloom.data.cache import ClipCache, Progress
+from worldloom.data.cache import ClipCache
+from worldloom.data.flat import Progress
 from worldloom.errors import WorldloomError
 
 Encode = Callable[[Mapping[str, Tensor]], Tensor]

@@ -15,84 +15,23 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
 from worldloom.actions import ActionSpec
-from worldloom.data import columns, files, folder, video
+from worldloom.data import columns, files, folder
 from worldloom.data.folder import EpisodeRow
+from worldloom.data.info import StoreInfo, check_name, read_info
 from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
 
-FORMAT = 1
 Split = Literal["train", "heldout"]
-
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-
-
-@dataclass(frozen=True)
-class StoreInfo:
-    """What every episode of a store has in common; the contents of `info.json`.
-
-    Args:
-      action: what could be done.
-      cameras: camera name to (height, width) in pixels.
-      fps: frames a second.
-      env: id of the environment, empty where there is none.
-      env_kwargs: what it was made with; JSON values.
-      seed_policy: in words, where episode seeds come from.
-      heldout: share of the seeds that go to the held-out split.
-      codec: how frames above 128x128 are kept: "lossless", "h264" or "av1".
-        Smaller frames are always lossless.
-      sensors: sensor name to its length.
-      format: version of the layout on disk.
-    """
-
-    action: ActionSpec
-    cameras: Mapping[str, tuple[int, int]]
-    fps: float
-    env: str = ""
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    seed_policy: str = ""
-    heldout: float = 0.1
-    codec: video.Codec = "lossless"
-    sensors: Mapping[str, int] = field(default_factory=dict)
-    format: int = FORMAT
-
-    def __post_init__(self) -> None:
-        if self.codec not in ("lossless", "h264", "av1"):
-            raise WorldloomError(f"codec `{self.codec}` is unknown", "choose lossless, h264 or av1")
-        if not self.cameras:
-            raise WorldloomError("a store needs a camera", 'for example {"main": (64, 64)}')
-        if not self.fps > 0:
-            raise WorldloomError(
-                f"a store needs frames a second above 0, got {self.fps}", "for example 20"
-            )
-        if not 0 <= self.heldout <= 1:
-            raise WorldloomError(
-                f"the held-out share is {self.heldout}, expected 0 to 1", "for example 0.1"
-            )
-        for name in self.cameras:
-            _check_name("camera", name)
-        object.__setattr__(self, "cameras", {k: tuple(v) for k, v in self.cameras.items()})
-
-    def to_json(self) -> dict[str, Any]:
-        """The contents of `info.json`."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "action"}
-        cameras = {name: list(size) for name, size in self.cameras.items()}
-        return {**plain, "cameras": cameras, "action": self.action.to_json()}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """The info that `to_json` came from."""
-        return cls(**{**data, "action": ActionSpec.from_json(data["action"])})
 
 
 class Store:
@@ -277,7 +216,7 @@ class Store:
                 "name every sensor, with its length, in the StoreInfo",
             )
         for still, picture in episode.stills.items():
-            _check_name("still", still)
+            check_name("still", still)
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
                 raise WorldloomError(
                     f"{where} has still `{still}` of {picture.dtype} {picture.shape}, "
@@ -330,29 +269,6 @@ def repairable(path: Path) -> Iterator[None]:
         raise WorldloomError(error.message, f"worldloom check {path} --repair") from error
 
 
-def read_info(path: Path) -> StoreInfo:
-    """The info of the store at `path`, or one clear sentence."""
-    file = path / "info.json"
-    if not file.exists():
-        raise WorldloomError(
-            f"`{path}` is not a store: it has no info.json",
-            "give the folder that `worldloom record` wrote",
-        )
-    try:
-        data = json.loads(file.read_text())
-        version = data.get("format")
-        if version == FORMAT:
-            return StoreInfo.from_json(data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WorldloomError(
-            f"file `{file}` cannot be read: {error}", "restore it from a copy of the store"
-        ) from error
-    raise WorldloomError(
-        f"store `{path}` has format {version}, this worldloom reads format {FORMAT}",
-        "update worldloom",
-    )
-
-
 def episode_names(path: Path) -> list[str]:
     """Folders of a store that are episodes, in no order."""
     try:
@@ -397,14 +313,6 @@ def _number(name: str) -> int:
     """The counter at the front of an episode's name, -1 where it has none."""
     head = name.split("-")[0]
     return int(head) if head.isdecimal() else -1
-
-
-def _check_name(kind: str, name: str) -> None:
-    """Raises where a name cannot be the name of a file."""
-    if not _NAME.fullmatch(name):
-        raise WorldloomError(
-            f"{kind} name `{name}` cannot be a file name", "use letters and digits"
-        )
 
 
 def _sizes(cameras: Mapping[str, tuple[int, ...]]) -> str:
