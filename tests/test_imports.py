@@ -26,10 +26,12 @@ MAY = {
     "models": BASE | {"models", "data", "world"},
     "train": BASE | {"train", "models", "data", "envs", "world", "configs", "hub"},
     "play": BASE | {"play", "world", "data", "envs"},
-    "evaluate": BASE | {"evaluate", "world", "data", "envs"},
+    "evaluate": BASE | {"evaluate", "world", "data", "envs", "agents"},
     "agents": BASE | {"agents", "world", "data", "envs"},
     "check": BASE | {"world", "data", "envs"},
     "configs": BASE | {"models", "train"},
+    "shipped": set(),
+    "pack": BASE | {"hub", "models", "data", "starts", "train"},
     "hub": BASE | {"models", "train", "world", "data", "envs", "configs", "agents"},
 }
 # `models` may know of `data` only the nouns, not the files.
