@@ -313,3 +313,15 @@ def test_a_pair_that_is_a_camera_follows_the_mouse_both_ways():
     plain = key_map(ActionSpec((Continuous("thrust", (-1.0,), (1.0,)),)))
     assert [axis.mouse for axis in plain.axes] == [""]
     assert plain.action(Input(mouse=(50, 0))).values["thrust"].tolist() == [[0.0]]
+
+
+def test_dooms_own_actions_are_walked_with_wasd_and_turned_with_the_arrows():
+    keys = ("forward", "back", "strafe_left", "strafe_right", "attack")
+    spec = ActionSpec((Binary("keys", keys), Continuous("mouse", (-1.0,), (1.0,))))
+    codes = _codes(spec)
+    assert codes["keys", "strafe_left"] == ("KeyA",) and codes["keys", "strafe_right"] == ("KeyD",)
+    assert codes["keys", "forward"] == ("ArrowUp", "KeyW")
+    assert codes["mouse", "0-"] == ("ArrowLeft",) and codes["mouse", "0+"] == ("ArrowRight",)
+    assert codes["keys", "attack"] == ("Space", "Mouse0")
+    labels = {button.part: button.label for button in key_map(spec).buttons}
+    assert labels["0-"] == "turn left" and labels["strafe_left"] == "strafe left"

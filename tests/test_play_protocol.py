@@ -29,7 +29,7 @@ def test_every_message_is_understood():
     assert parse(_text(type="reset", seed=4)) == protocol.Reset(4)
     assert parse(_text(type="reset", seed=4, picture="a")) == protocol.Reset(4, "a")
     assert parse(_text(type="speed", factor=2)) == protocol.Speed(2.0)
-    film = _text(type="export", kind="gif", scale=4, ticks=0)
+    film = _text(type="export", format="gif", scale=4, ticks=0)
     assert parse(film) == protocol.Export("gif", 4, 0)
     sliders = _text(type="keys", held=[], tapped=[], time=0, axes={"a/0": 1}, mouse=[3, -0.5])
     assert parse(sliders) == protocol.Keys((), (), 0, (("a/0", 1.0),), (3.0, -0.5))
@@ -79,10 +79,10 @@ def test_every_message_is_understood():
         _text(type="speed", factor=5),
         _text(type="speed", factor=True),
         _text(type="speed", factor=float("nan")),
-        _text(type="export", kind="avi", scale=1, ticks=0),
-        _text(type="export", kind=["mp4"], scale=1, ticks=0),
-        _text(type="export", kind="mp4", scale=0, ticks=0),
-        _text(type="export", kind="mp4", scale=1, ticks=-1),
+        _text(type="export", format="avi", scale=1, ticks=0),
+        _text(type="export", format=["mp4"], scale=1, ticks=0),
+        _text(type="export", format="mp4", scale=0, ticks=0),
+        _text(type="export", format="mp4", scale=1, ticks=-1),
         _text(type="ack", frame=2**32),
         _text(type="ack", frame=True),
         _text(type="pause", on=1),

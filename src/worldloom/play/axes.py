@@ -142,4 +142,6 @@ def _mouse(name: str, i: int, count: int) -> str:
 
 
 def _plain(name: str) -> str:
+    """A name for people. What is called after the mouse is what the mouse does: it turns."""
+    name = "turn" if name.lower() == "mouse" else name
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").strip().lower()

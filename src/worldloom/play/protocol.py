@@ -128,7 +128,7 @@ class Export:
     """The past of this branch as a film. The server answers `exporting`, then `exported`.
 
     Args:
-      kind: "mp4" or "gif".
+      kind: "mp4" or "gif"; `format` on the wire.
       scale: every pixel is enlarged by it, as far as the bounds allow.
       ticks: so many of the newest; 0 for all.
     """
@@ -257,9 +257,9 @@ def _factor(data: dict[str, Any]) -> float:
 
 
 def _kind(data: dict[str, Any]) -> Kind:
-    kind = data.get("kind")
+    kind = data.get("format")
     if kind not in KINDS:
-        raise ProtocolError("malformed", f"`kind` must be one of {', '.join(KINDS)}")
+        raise ProtocolError("malformed", f"`format` must be one of {', '.join(KINDS)}")
     return kind
 
 

@@ -57,7 +57,7 @@ export class Save {
 
   make() {
     const [scale, ticks] = [Number($("film-scale").value), Number($("film-length").value)];
-    this.send({ type: "export", kind: this.kind, scale, ticks });
+    this.send({ type: "export", format: this.kind, scale, ticks });
     $("film-make").disabled = true;
     $("film-said").textContent = "making it …";
   }
