@@ -1,6 +1,7 @@
 // Numbers that one sets: sliders, and the mouse where a world has something that turns.
 
 const KEEPS = 2; // decimals that are shown
+const GAP = 16; // ms between two messages, however often a screen is drawn or a mouse reports
 
 function slider(axis, changed) {
   const row = document.createElement("label");
@@ -36,7 +37,7 @@ function slider(axis, changed) {
 export class Analog {
   /**
    * @param {{list, centre, stage, hint}} parts elements of the page
-   * @param {() => void} changed called at most once for each picture of the screen
+   * @param {() => void} changed called after changes, some sixty times a second at most
    * @param {{press, release}} held for the buttons of a mouse that turns
    */
   constructor(parts, changed, held) {
@@ -45,10 +46,10 @@ export class Analog {
       parts.centre.hidden = !this.rows.some(({ axis, input }) => Number(input.value) !== axis.null);
       if (this.due) return;
       this.due = true;
-      requestAnimationFrame(() => {
+      setTimeout(() => {
         this.due = false;
         changed();
-      });
+      }, GAP);
     };
     parts.centre.addEventListener("click", () => this.centre());
     this.listen();
