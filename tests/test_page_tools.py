@@ -33,7 +33,7 @@ def canvas():
         yield served
 
 
-def test_a_start_is_chosen_from_the_gallery(visit, served):
+def test_a_start_is_chosen_from_the_gallery(served, visit):
     one = visit(served)
     one.page.click("#begin")
     one.state("paused")
@@ -57,7 +57,7 @@ def test_a_start_is_chosen_from_the_gallery(visit, served):
     one.state("playing")
 
 
-def test_a_world_begins_with_ones_own_picture(visit, canvas):
+def test_a_world_begins_with_ones_own_picture(canvas, visit):
     one = visit(canvas)
     one.page.click("#begin")
     one.page.set_input_files(
@@ -84,7 +84,7 @@ def test_a_world_begins_with_ones_own_picture(visit, canvas):
     one.seed(1)
 
 
-def test_a_bad_picture_is_told_in_one_sentence_and_play_goes_on(visit, canvas):
+def test_a_bad_picture_is_told_in_one_sentence_and_play_goes_on(canvas, visit):
     one = visit(canvas)
     one.page.click("#begin")
     files = {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture at all"}
@@ -102,7 +102,7 @@ def test_a_bad_picture_is_told_in_one_sentence_and_play_goes_on(visit, canvas):
     one.complaints[:] = [c for c in one.complaints if "400" not in c]
 
 
-def test_a_film_is_made_and_fetched(visit, served):
+def test_a_film_is_made_and_fetched(served, visit):
     one = visit(served)
     one.wait("() => Number(document.getElementById('past').value) >= 10")
     for kind, magic in (("mp4", b"ftyp"), ("gif", b"GIF89a")):
@@ -120,7 +120,7 @@ def test_a_film_is_made_and_fetched(visit, served):
         one.state("playing")
 
 
-def test_the_pace_is_chosen(visit, served):
+def test_the_pace_is_chosen(served, visit):
     one = visit(served)
     one.page.select_option("#speed", "0.25")
     one.wait(
@@ -137,7 +137,7 @@ def test_the_pace_is_chosen(visit, served):
     )
 
 
-def test_doubt_is_shown_where_there_is_some(visit, canvas, served):
+def test_doubt_is_shown_where_there_is_some(canvas, served, visit):
     doubtful, sure = visit(canvas), visit(served)
     doubtful.wait("() => /^\\d+%$/.test(document.getElementById('doubt').textContent)")
     assert doubtful.page.is_visible("#doubt-figure")
@@ -174,7 +174,7 @@ def arm():
         yield served
 
 
-def test_sliders_stay_where_they_are_put(visit, arm):
+def test_sliders_stay_where_they_are_put(arm, visit):
     one = visit(arm)
     assert one.page.locator(".axis").count() == 2, "the camera follows the mouse"
     slide = """([id, value]) => { const s = document.querySelector(`[data-axis="${id}"]`);
@@ -197,7 +197,7 @@ def test_sliders_stay_where_they_are_put(visit, arm):
     one.lit(0)
 
 
-def test_the_mouse_turns_while_it_moves_and_its_button_acts(visit, arm):
+def test_the_mouse_turns_while_it_moves_and_its_button_acts(arm, visit):
     one = visit(arm)
     assert one.page.is_visible("#mouse-hint")
     one.page.evaluate("""() => {
@@ -217,7 +217,7 @@ def test_the_mouse_turns_while_it_moves_and_its_button_acts(visit, arm):
     one.lit(4, False)
 
 
-def test_a_finger_over_the_picture_turns(visit, arm):
+def test_a_finger_over_the_picture_turns(arm, visit):
     one = visit(arm, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     assert not one.page.is_visible("#mouse-hint")
     one.page.evaluate("""() => {
@@ -244,7 +244,7 @@ PUSH = "([i, on]) => (pad.buttons[i] = {pressed: on, value: Number(on)})"
 STICK = "([i, value]) => (pad.axes[i] = value)"
 
 
-def test_a_gamepad_holds_keys(visit, served):
+def test_a_gamepad_holds_keys(served, visit):
     one = visit(served)
     one.page.evaluate(PAD)
     one.wait(TEXT, ["pad-hint", "gamepad connected"])
@@ -266,7 +266,7 @@ def test_a_gamepad_holds_keys(visit, served):
     one.wait("() => document.getElementById('pad-hint').hidden")
 
 
-def test_a_gamepads_sticks_set_numbers(visit, arm):
+def test_a_gamepads_sticks_set_numbers(arm, visit):
     one = visit(arm)
     one.page.evaluate(PAD)
     one.page.evaluate(STICK, [0, 0.8])
@@ -282,7 +282,7 @@ def test_a_gamepads_sticks_set_numbers(visit, arm):
 
 @pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
 @pytest.mark.parametrize("name", ["begin", "film-open"])
-def test_dialogs_fit_and_name_themselves(visit, canvas, size, name):
+def test_dialogs_fit_and_name_themselves(canvas, visit, size, name):
     viewport = {"width": size[0], "height": size[1]}
     one = visit(canvas, viewport=viewport, has_touch=size[0] < 500, is_mobile=size[0] < 500)
     one.wait("() => Number(document.getElementById('past').value) >= 2")

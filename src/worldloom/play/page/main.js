@@ -65,7 +65,10 @@ function show(state, words = WORDS[state]) {
   if (performance.now() < told.until) words = told.words;
   document.body.dataset.state = state;
   if ($("notice").textContent !== words) $("notice").textContent = words;
-  $("pause-word").textContent = state === "paused" ? "Resume" : "Pause";
+  const word = state === "paused" ? "Resume" : "Pause";
+  if ($("pause-word").textContent === word) return;
+  $("pause-word").textContent = word;
+  $("pause").setAttribute("aria-label", word); // where there is room for the sign only
 }
 
 /** Says something over the world for a while. */
