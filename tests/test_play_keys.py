@@ -310,6 +310,9 @@ def test_a_pair_that_is_a_camera_follows_the_mouse_both_ways():
     assert [axis.mouse for axis in keys.axes] == ["x", "y"]
     assert keys.action(Input(mouse=(50, -25))).values["camera"][0].tolist() == [0.5, -0.5]
     assert keys.action(("ArrowUp",)).values["camera"][0].tolist() == [0.0, -2.0]
+    crowded = (Continuous("arm", (-1.0, -1.0), (1.0, 1.0)), Continuous("camera", (-1.0,), (1.0,)))
+    slots = [(button.part, button.slot) for button in key_map(ActionSpec(crowded)).buttons]
+    assert slots[0] == ("0-", "left") and slots[4] == ("0-", ""), "one thumb, one place"
     plain = key_map(ActionSpec((Continuous("thrust", (-1.0,), (1.0,)),)))
     assert [axis.mouse for axis in plain.axes] == [""]
     assert plain.action(Input(mouse=(50, 0))).values["thrust"].tolist() == [[0.0]]

@@ -196,7 +196,8 @@ class _Want:
     def button(self, codes: tuple[str, ...], both: set[str]) -> Button:
         """The button with its place on the screen, which walking has where one turns too."""
         arrows = {arrow: direction for direction, (arrow, _) in _DIRECTIONS.items()}
-        slot = self.direction or arrows.get(codes[0], "")
+        own = _DIRECTIONS.get(self.direction, ())
+        slot = self.direction if codes[0] in own else arrows.get(codes[0], "")
         slot = "" if self.turns and slot in both else slot
         return Button(codes, self.label, self.component, self.part, slot, self.axis)
 

@@ -66,7 +66,9 @@ export class Starts {
     if (this.seed !== seed) this.picture = "";
     this.seed = seed;
     if (document.activeElement !== $("seed")) $("seed").value = seed;
-    $("start-word").textContent = this.picture ? "Yours" : `Start ${seed}`;
+    const word = this.picture ? "Yours" : `Start ${seed}`;
+    $("start-word").textContent = word;
+    $("begin").setAttribute("aria-label", `${word}, choose another`);
     for (const cell of $("gallery").children) {
       const here = Number(cell.dataset.seed) === seed && !this.picture;
       cell.setAttribute("aria-current", here);
