@@ -144,24 +144,22 @@ class Player:
         self._draw = random.Random(seed)
         self._socket: ClientConnection | None = None
         self._leaving = False
-        self.ack_after = 0.0
+        self.ack_after: float | None = 0.0  # seconds; None for never
         self.frames = 0
         self.waits: list[float] = []
         self.errors: list[str] = []
 
     async def play(self) -> None:
         """Plays until it leaves or is sent away."""
-        while True:
+        while not self._leaving:
             try:
                 async with self._server.open() as self._socket:
                     await self._play(self._socket)
             except (OSError, ConnectionClosed) as error:
-                if self._leaving:
-                    return
-                if not self._comes_back:
+                if not (self._leaving or self._comes_back):
                     self.errors.append(str(error))
                     return
-            await asyncio.sleep(0.3)
+                await asyncio.sleep(0.3)
 
     async def _play(self, line: ClientConnection) -> None:
         hello = {"version": protocol.VERSION, "token": self._server.token, "seed": self._seed}
@@ -170,7 +168,7 @@ class Player:
         async for data in line:
             now = time.perf_counter()
             if isinstance(data, str):
-                if data.startswith('{"type": "error"') or '"type":"error"' in data:
+                if data.startswith('{"type":"error"'):
                     self.errors.append(json.loads(data)["code"])
                 continue
             frame, shown = HEADER.unpack_from(data)[:2]
@@ -178,8 +176,9 @@ class Player:
             if stamped and shown == stamped:
                 self.waits.append(now - sent)
                 stamped = 0
-            if self.ack_after:
-                await asyncio.sleep(self.ack_after)
+            if self.ack_after is None:
+                continue
+            await asyncio.sleep(self.ack_after)
             await line.send(f'{{"type":"ack","frame":{frame}}}')
             if now >= press and not stamped:
                 press = now + self._draw.uniform(0.08, 0.4)
