@@ -2,7 +2,9 @@
 
 import json
 import re
+import socket
 import stat
+import struct
 import threading
 import time
 
@@ -268,3 +270,26 @@ def test_the_token_file_outlives_the_server(tmp_path):
 
 def test_limits_are_what_the_guide_says():
     assert Limits().idle_after == 1800 and Limits().idle_notice == 60 and Limits().messages == 200
+
+
+@pytest.mark.parametrize("how", ["close", "break", "tear"])
+def test_a_line_that_ends_in_the_middle_of_a_frame_is_no_crash(how):
+    with serving(fps=500, stats_every=0.002) as served:
+        for n in range(6):
+            page = Page(served)
+            for _ in range(n + 1):
+                page.frame()
+            line = page.socket.socket
+            if how == "close":
+                page.say("reset", seed=n)
+                page.socket.close()
+            elif how == "break":
+                line.shutdown(socket.SHUT_RDWR)
+            else:
+                linger = struct.pack("ii", 1, 0)  # closing resets the line
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                line.shutdown(socket.SHUT_RD)
+                line.close()
+        until(lambda: not served.room.here)
+        until(lambda: served.room.tally.ended.total() == 6)
+        assert served.room.tally.ended == {"left": 6}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from worldloom.play import protocol
 from worldloom.play.clock import Latency, next_deadline
@@ -164,12 +164,21 @@ class Connection:
                     tasks.create_task(task)
                 tasks.create_task(self._ended())
         except ExceptionGroup as group:
-            _, others = group.split(WebSocketDisconnect)
+            _, others = group.split(lambda error: self._says_gone(error))
             if others is not None:
                 raise others.exceptions[0] from group
         finally:
             # After the tick that may still be running: the world thread has one queue.
             await self._run(player.close)
+
+    def _says_gone(self, error: BaseException) -> bool:
+        """Whether an error means only that the page has left.
+
+        Of two who send to a page that has gone the second is told so by a RuntimeError.
+        """
+        late = isinstance(error, RuntimeError) and "close message" in str(error)
+        closed = self._socket.application_state is WebSocketState.DISCONNECTED
+        return isinstance(error, WebSocketDisconnect) or (late and closed)
 
     async def _read(self) -> None:
         rate = Rate(self._limits.messages, 3 * self._limits.messages)

@@ -92,6 +92,7 @@ class Room:
         reason = "crash"
         try:
             await self._play(web_socket, await self._greeted(web_socket))
+            reason = "left"
         except WebSocketDisconnect:
             reason = "left"
         except ProtocolError as error:
