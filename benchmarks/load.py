@@ -69,6 +69,7 @@ async def crowd(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rates": rates,
         "memory_growth_percent": 100 * (last - first) / first,
         "memory_mib": last / 2**20,
+        "memory_series_mib": [round(size / 2**20) for size in memory[:: max(1, tenth // 2)]],
         "input_to_frame_p50_ms": waits[len(waits) // 2] if waits else None,
         "input_to_frame_p95_ms": waits[len(waits) * 95 // 100] if waits else None,
         "tick_p50_ms": 1e3 * told['tick_seconds{quantile="0.5"}'],
@@ -229,7 +230,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the results")
     given = parser.parse_args()
     given.title = given.title or given.world
-    given.warmup, given.single, given.calm = 40.0, 10.0, 8.0
+    given.warmup, given.single, given.calm = 50.0, 8.0, 8.0
     if given.short:
         given.sessions, given.seconds, given.fuzz = min(given.sessions, 8), 3.0, 1000
         given.warmup, given.single, given.calm = 1.0, 2.0, 1.0

@@ -1,5 +1,6 @@
 """A server for many: shared steps, places, patience, its own account, and its end."""
 
+import asyncio
 import json
 import re
 import socket
@@ -21,6 +22,7 @@ from worldloom.play.pool import Pool
 from worldloom.play.server import serve
 from worldloom.play.session import from_seed
 from worldloom.play.tally import Tally, Ticks, text
+from worldloom.play.together import Together
 
 ROWS = 4
 
@@ -48,6 +50,29 @@ def test_pages_that_are_due_together_share_a_step():
             page.socket.close()
         until(lambda: not served.room.here)
         assert shared.taken == 0, "rows are freed"
+
+
+def test_two_halves_of_a_crowd_that_is_late_become_one():
+    sizes = []
+
+    async def run(_, __, turns):
+        sizes.append(len(turns))
+        await asyncio.sleep(0.002)
+        return [None] * len(turns)
+
+    async def play(together, wait):
+        await asyncio.sleep(wait)
+        for _ in range(6):
+            await together.sleep_until(0.0)
+            await together.tick(None, ())
+
+    async def crowd():
+        together = Together(run, at_once=10, period=0.001)
+        await asyncio.gather(*(play(together, 0.001 * (n % 2)) for n in range(10)))
+
+    asyncio.run(crowd())
+    assert sum(sizes) == 60 and sizes[0] < 10
+    assert sizes.count(10) >= 5, sizes
 
 
 def test_a_page_plays_alone_among_others():

@@ -14,6 +14,7 @@ from worldloom.play.input import Played
 from worldloom.play.player import Player, Ticked, tick_together
 from worldloom.play.tally import Ticks
 
+REJOIN = 4  # rounds of the event loop from the end of one tick to the next one's beginning
 OnWorldThread = Callable[..., Awaitable[Any]]
 
 
@@ -110,4 +111,8 @@ class Together:
                     turn.done.set_exception(outcome)
                 else:
                     turn.done.set_result(outcome)
+            # Who has just been served and is late already comes along in the next step. Without
+            # this two halves of a crowd would take turns for ever, each at the price of all.
+            for _ in range(REJOIN):
+                await asyncio.sleep(0)
         self._work = None
