@@ -17,6 +17,7 @@ from test_play_server import Page, serving
 
 from worldloom.data.types import Clip
 from worldloom.play.session import Session, from_clips, from_seed
+from worldloom.play.trace import Origin
 from worldloom.play.tray import Tray
 from worldloom.world import Step
 
@@ -76,9 +77,11 @@ def test_a_picture_is_taken_and_begun_with():
 def test_a_picture_outlives_rewinding():
     session = Session(Canvas(), from_seed)
     picture = np.full((40, 40, 3), 77, np.uint8)
-    state = session.advance(session.start(3, picture), ())
+    origin = Origin(3, session.clip_of(picture))
+    state = session.advance(session.begin(origin), ())
     back = session.back(session.keep(state))
-    assert state.picture is picture and back.picture is picture and back.seed == 3
+    assert back.trace.origin is origin and back.seed == 3
+    assert (origin.clip.frames["main"][0, 0].numpy() == picture).all()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Keys in, frames out, without clock or network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,7 +59,7 @@ def test_truncation_ends_too():
     session = Session(world, from_seed)
     state = session.start(0)
     stopped = type(state.step)(truncated=torch.tensor([True]))
-    ended = type(state)(state.world, stopped, 0)
+    ended = replace(state, step=stopped)
     assert session.draw(ended).ended
     assert session.advance(ended, ()).world is state.world
 

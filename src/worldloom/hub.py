@@ -30,6 +30,13 @@ def weights_hash(stage: Path) -> str:
     return hashlib.blake2b(_finished(stage).weights.read_bytes(), digest_size=8).hexdigest()
 
 
+def world_identity(run: str | Path, world: DreamWorld) -> str:
+    """A name that tells a world from every other: its run's, with a fingerprint of its parts."""
+    parts = [weights_hash(Path(run) / name) for name in STAGES]
+    digest = hashlib.blake2b(f"{parts} {world.sampler}".encode(), digest_size=6).hexdigest()
+    return f"{world.spec.name} {digest}"
+
+
 def load_tokenizer(run: str | Path) -> Tokenizer | PatchTokenizer:
     """The tokenizer of a run, in evaluation mode.
 

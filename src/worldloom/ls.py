@@ -150,7 +150,9 @@ def describe_store(store: Store) -> str:
     rows: list[tuple[str, ...]] = [
         ("split", "episodes", "frames", "mean return", "actions known", "policies")
     ]
-    for split in ("train", "heldout"):
+    for split in ("train", "heldout", "dreamed"):
+        if split == "dreamed" and not store.split(split):
+            continue
         rows.append(_split_row(split, [row for row in store.episodes if row.split == split]))
     return "\n".join([*lines, columns(rows)])
 

@@ -9,6 +9,8 @@ from worldloom.errors import WorldloomError
 if TYPE_CHECKING:
     from worldloom.data.store import Store
     from worldloom.data.types import Clip
+    from worldloom.play.beside import Beside
+    from worldloom.world import WorldSpec
 
 COUNT = 32
 LENGTH = 8
@@ -27,15 +29,8 @@ def contexts(store: "Store", *, count: int = COUNT, length: int = LENGTH) -> "li
     from worldloom.actions import Action
     from worldloom.data.types import Clip
 
-    names = store.split("heldout") or store.split("train")
-    names = [name for name in names if store.row(name).length > length][:count]
-    if not names:
-        raise WorldloomError(
-            f"store `{store.path}` has no episode of more than {length} frames",
-            f"worldloom record ENV {store.path}",
-        )
     clips = []
-    for name in names:
+    for name in _chosen(store, count, length):
         episode = store.read(name, 0, length)
         actions = Action(dict(episode.actions), episode.action_known)
         clips.append(
@@ -45,6 +40,66 @@ def contexts(store: "Store", *, count: int = COUNT, length: int = LENGTH) -> "li
             )
         )
     return clips
+
+
+def _chosen(store: "Store", count: int, length: int) -> list[str]:
+    """The episodes that starts come from, in the order of their seeds."""
+    names = store.split("heldout") or store.split("train")
+    names = [name for name in names if store.row(name).length > length][:count]
+    if not names:
+        raise WorldloomError(
+            f"store `{store.path}` has no episode of more than {length} frames",
+            f"worldloom record ENV {store.path}",
+        )
+    return names
+
+
+def beside(
+    store: "Store", spec: "WorldSpec", *, count: int = COUNT, length: int = LENGTH
+) -> "Beside | str":
+    """The real environment at the very moments that the dreams of `contexts` begin after.
+
+    Args:
+      store: that names the environment.
+      spec: of the dream.
+      count: as for `contexts`.
+      length: as for `contexts`.
+
+    Returns:
+      the environment, or in words why there is none.
+    """
+    from functools import lru_cache
+
+    from worldloom.envs import HOP, hop_reader
+    from worldloom.envs.gym import GymWorld
+    from worldloom.envs.make import Setup
+    from worldloom.envs.reenter import moment_at
+    from worldloom.play.beside import Beside, Start
+
+    if not store.info.env:
+        return "the recordings name no environment"
+    names = _chosen(store, count, length)
+
+    @lru_cache(maxsize=count)
+    def start(place: int) -> Start:
+        plate = store.read(names[place], 0, 1).stills.get("background")
+        return Start(moment_at(store, names[place], length - 1), plate)
+
+    try:
+        world = GymWorld(Setup.from_json(store.info.env, store.info.env_kwargs))
+        if (world.spec.cameras, world.spec.action) != (spec.cameras, spec.action):
+            world.close()
+            return f"`{store.info.env}` has other frames or actions by now than its recordings"
+        found = Beside(
+            world,
+            lambda seed: start(seed % len(names)),
+            tolerance=spec.tolerance,
+            reader=hop_reader.player if store.info.env == HOP else None,
+        )
+        found.release(found.enter(0))
+    except WorldloomError as error:
+        return error.message
+    return found
 
 
 def run_store(run: str | Path, store: str | None) -> "Store":

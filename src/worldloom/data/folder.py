@@ -41,7 +41,7 @@ class EpisodeRow:
     Args:
       name: of its folder.
       length: frames.
-      split: "train" or "heldout".
+      split: "train", "heldout" or "dreamed".
       seed: of the environment, None where unknown.
       policy: who acted; several names are joined by a comma.
       terminated: the task ended.
@@ -161,7 +161,7 @@ def read_row(folder: Path) -> EpisodeRow:
     row = table_rows(table)[0]
     if row.name != folder.name:
         raise WorldloomError(f"file `{folder / ROW}` belongs to episode `{row.name}`")
-    if row.split not in ("train", "heldout"):
+    if row.split not in ("train", "heldout", "dreamed"):
         raise WorldloomError(f"file `{folder / ROW}` names a split `{row.split}`")
     if any(Path(file).is_absolute() or ".." in Path(file).parts for file in row.files):
         raise WorldloomError(f"file `{folder / ROW}` names files outside its episode")

@@ -31,7 +31,8 @@ from worldloom.data.info import StoreInfo, check_name, read_info
 from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
 
-Split = Literal["train", "heldout"]
+Split = Literal["train", "heldout", "dreamed"]
+"""Nobody gets `dreamed` without asking for it: what a model made up is no truth to learn from."""
 
 
 class Store:

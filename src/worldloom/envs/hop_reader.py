@@ -46,18 +46,12 @@ def read(
       where absent).
     """
     size = frames.shape[1]
-    scale = 64 / size
-    likeness = {
-        name: np.max([unmix(frames, background, np.array(c)) for c in colours], axis=0)
-        for name, colours in OWN.items()
-    }
+    likeness = {name: _likeness(frames, background, name) for name in OWN}
     found: dict[str, np.ndarray] = {}
     # A coin in front of the enemy hides it: half of what it covers is granted.
     likeness["enemy"] = np.maximum(likeness["enemy"], 0.5 * likeness["coin"])
     for name, share in (("player", PLAYER_SHARE), ("enemy", ENEMY_SHARE)):
-        x, y, score = _search(likeness[name], name)
-        found[f"{name}_x"] = np.where(score >= share, x * scale, np.nan).astype(np.float32)
-        found[f"{name}_y"] = np.where(score >= share, y * scale, np.nan).astype(np.float32)
+        found[f"{name}_x"], found[f"{name}_y"] = _place(likeness[name], name, share).T
     if coins is None:
         return {**found, **_search_coins(likeness["coin"], size)}
     return {**found, **_look_up_coins(likeness["coin"], coins, size)}
@@ -68,8 +62,7 @@ def count_players(frames: np.ndarray, background: np.ndarray, most: int = 2) -> 
 
     Looks for the best one, wipes it out, and looks again, at most `most` times.
     """
-    colours = [unmix(frames, background, np.array(c)) for c in OWN["player"]]
-    left, count = np.max(colours, axis=0), np.zeros(len(frames), int)
+    left, count = _likeness(frames, background, "player"), np.zeros(len(frames), int)
     shapes = _shapes("player", frames.shape[1])[0]
     height, width = shapes.shape[1:]
     for _ in range(most):
@@ -80,6 +73,29 @@ def count_players(frames: np.ndarray, background: np.ndarray, most: int = 2) -> 
             row, column = max(0, int(y[t] - height / 2)), max(0, int(x[t] - width / 2))
             left[t, row : row + height + 1, column : column + width + 1] = 0
     return count
+
+
+def player(frames: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Where the player is, `[T, 2]` float32 centres in pixels at size 64, NaN where absent.
+
+    Args:
+      frames: `[T, H, W, 3]` uint8, 64 or 32 pixels a side.
+      background: `[H, W, 3]` uint8, the plate without anything that moves.
+    """
+    return _place(_likeness(frames, background, "player"), "player", PLAYER_SHARE)
+
+
+def _likeness(frames: np.ndarray, background: np.ndarray, name: str) -> np.ndarray:
+    """How much of a thing's colours shows in each pixel, `[T, H, W]` in [0, 1]."""
+    return np.max([unmix(frames, background, np.array(c)) for c in OWN[name]], axis=0)
+
+
+def _place(likeness: np.ndarray, name: str, share: float) -> np.ndarray:
+    """Where a thing is, `[T, 2]` float32 in pixels at size 64, NaN where too little shows."""
+    x, y, score = _search(likeness, name)
+    places = np.stack([x, y], -1) * (64 / likeness.shape[1])
+    places[score < share] = np.nan
+    return places.astype(np.float32)
 
 
 def unmix(frames: np.ndarray, background: np.ndarray, colour: np.ndarray) -> np.ndarray:

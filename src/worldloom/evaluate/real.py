@@ -6,36 +6,19 @@ same. So the best possible headroom share is not 1 but what is measured here.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from worldloom.data.store import Store
 from worldloom.data.types import Episode
 from worldloom.envs.make import Setup
-from worldloom.envs.pixel import PixelEnv, Snapshot
+from worldloom.envs.pixel import PixelEnv
+from worldloom.envs.reenter import enter, moment_at
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.windows import Window
 
 MOST_STEPS = 30_000
 """Steps that re-entering all windows may cost; more is refused, to keep evaluation short."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How to re-enter an episode.
-
-    Args:
-      seed: of the environment, where there is no state.
-      state: the environment's exact state, None where only the seed is known.
-      actions: component name to `[S, ...]`, that lead to the end of the context.
-      frame: `[H, W, 3]` the recorded frame there, which must come out again.
-    """
-
-    seed: int | None
-    state: bytes | None
-    actions: dict[str, np.ndarray]
-    frame: np.ndarray
 
 
 def replay(
@@ -86,8 +69,8 @@ def entered(store: Store, chosen: Sequence[Window]) -> Iterator[tuple[PixelEnv, 
     hint = "evaluate without the real environment"
     if not store.info.env:
         raise WorldloomError("the store names no environment", hint)
-    moments = [_moment(store, window, "main") for window in chosen]
-    steps = sum(len(next(iter(m.actions.values()))) for m in moments)
+    moments = [moment_at(store, w.episode, w.start + w.context - 1) for w in chosen]
+    steps = sum(map(len, moments))
     if steps > MOST_STEPS:
         raise WorldloomError(
             f"re-entering the recordings takes {steps} steps, more than {MOST_STEPS}", hint
@@ -95,37 +78,11 @@ def entered(store: Store, chosen: Sequence[Window]) -> Iterator[tuple[PixelEnv, 
     env = PixelEnv(Setup.from_json(store.info.env, store.info.env_kwargs))
     try:
         for moment in moments:
-            if not _enter(env, moment):
+            if not enter(env, moment):
                 raise WorldloomError("the environment does not repeat its recordings exactly", hint)
             yield env, moment.frame
     finally:
         env.close()
-
-
-def _moment(store: Store, window: Window, camera: str) -> Moment:
-    """The way from the last snapshot before the end of a window's context, or from the seed."""
-    stop = window.start + window.context
-    past = store.read(window.episode, 0, stop)
-    kept = [t for t in past.snapshots if t < stop]
-    first = max(kept, default=0)
-    state = Snapshot.unpack(past.snapshots[first]).state if kept else None
-    actions = {name: values[first + 1 :] for name, values in past.actions.items()}
-    return Moment(past.seed, state, actions, past.frames[camera][-1])
-
-
-def _enter(env: PixelEnv, moment: Moment) -> bool:
-    """Brings the environment to a moment; False where another frame comes out."""
-    if moment.state is None and moment.seed is None:
-        return False
-    frame = env.reset(moment.seed).frame
-    if moment.state is not None:
-        env.load(moment.state)
-    length = len(next(iter(moment.actions.values())))
-    for t in range(length):
-        frame = env.step({name: values[t] for name, values in moment.actions.items()}).frame
-    if length == 0 and moment.state is not None:
-        return True  # the snapshot itself, whose frame emulators do not draw again
-    return bool((frame == moment.frame).all())
 
 
 def _play(env: PixelEnv, frame: np.ndarray, future: dict[str, np.ndarray]) -> np.ndarray:

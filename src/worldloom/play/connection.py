@@ -18,6 +18,7 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from worldloom.play import protocol
+from worldloom.play.beside import RealSide, joined
 from worldloom.play.clock import Latency, next_deadline
 from worldloom.play.export import Exporter
 from worldloom.play.input import Held
@@ -25,28 +26,39 @@ from worldloom.play.limits import Limits, Rate
 from worldloom.play.player import Player, Refused, Shown
 from worldloom.play.protocol import (
     Ack,
+    Anchor,
+    Compare,
     Drop,
     Export,
     Fork,
+    Future,
+    Futures,
     Header,
     Hello,
     Keys,
+    Open,
     Pause,
     ProtocolError,
+    Record,
     Reset,
     Rewind,
     RunOn,
+    Share,
     Speed,
     StepOnce,
     Switch,
     Travel,
+    Visit,
+    Wrong,
 )
 from worldloom.play.session import Frame, Session
 from worldloom.play.together import Together
+from worldloom.play.visitor import Nearby, Visitor
 
 MAX_ARRIVALS = 64
 MAX_ORDERS = 32
 MAX_EXPORTS = 4
+MAX_PARTS = 64
 
 
 @dataclass(frozen=True)
@@ -86,9 +98,10 @@ class _Wishes:
     paused: bool = False
     speed: float = 1.0
     steps: int = 0
-    orders: deque[Reset | Travel] = field(default_factory=deque)
+    orders: deque[Reset | Travel | Visit] = field(default_factory=deque)
+    parts: list[str] = field(default_factory=list)
 
-    def order(self, wish: Reset | Travel) -> None:
+    def order(self, wish: Reset | Travel | Visit) -> None:
         """Puts a wish in the queue; a reset takes the place of one just before it."""
         if isinstance(wish, Reset) and self.orders and isinstance(self.orders[-1], Reset):
             self.orders.pop()
@@ -106,6 +119,7 @@ class Connection:
       together: carries out ticks, and whatever else belongs on the world thread.
       exporter: makes films, and keeps the pictures that visitors bring.
       limits: how long to be patient.
+      nearby: what there is beside the world.
     """
 
     def __init__(
@@ -116,6 +130,7 @@ class Connection:
         together: Together,
         exporter: Exporter,
         limits: Limits,
+        nearby: Nearby,
     ) -> None:
         self.latency = Latency()
         self.counts = Counts()
@@ -126,6 +141,15 @@ class Connection:
         self._exporter = exporter
         self._exports: asyncio.Queue[Export] = asyncio.Queue(MAX_EXPORTS)
         self._limits = limits
+        self._player = Player(session, self.latency, limits.history, beside=nearby.beside)
+        self._visitor = Visitor(
+            self._player,
+            session,
+            nearby,
+            run=together.run,
+            tick=together.tick,
+            tell=socket.send_json,
+        )
         self._codes = frozenset(c for button in session.keys.buttons for c in button.codes)
         self._wishes = _Wishes()
         self._wake = asyncio.Event()
@@ -156,11 +180,11 @@ class Connection:
           WorldloomError: the world cannot go on.
         """
         self._wishes.order(Reset(seed))
-        player = Player(self._session, self.latency, self._limits.history)
+        visitor = self._visitor
         try:
             async with asyncio.TaskGroup() as tasks:
-                works = (self._read(), self._tick(player), self._send(), self._report())
-                for task in (*works, self._export(player)):
+                works = (self._read(), self._tick(self._player), self._send(), self._report())
+                for task in (*works, self._export(self._player), visitor.work(), visitor.store()):
                     tasks.create_task(task)
                 tasks.create_task(self._ended())
         except ExceptionGroup as group:
@@ -169,7 +193,7 @@ class Connection:
                 raise others.exceptions[0] from group
         finally:
             # After the tick that may still be running: the world thread has one queue.
-            await self._run(player.close)
+            await visitor.close()
 
     def _says_gone(self, error: BaseException) -> bool:
         """Whether an error means only that the page has left.
@@ -231,6 +255,21 @@ class Connection:
     def _hear_order(self, message: Travel) -> None:
         self._wishes.order(message)
 
+    def _hear_visit(self, message: Visit) -> None:
+        if isinstance(message, Futures):
+            self._wishes.paused, self._wishes.steps = True, 0
+        self._wishes.order(message)
+
+    def _hear_open(self, message: Open) -> None:
+        """Keeps the parts of a shared moment until all of them are there."""
+        parts = self._wishes.parts
+        parts.append(message.code)
+        if len(parts) > MAX_PARTS:
+            raise ProtocolError("malformed", f"a moment in more than {MAX_PARTS} parts")
+        if not message.more:
+            self._wishes.order(Open("".join(parts)))
+            parts.clear()
+
     def _hear_hello(self, _: Hello) -> None:
         raise ProtocolError("malformed", "`hello` came twice")
 
@@ -247,7 +286,7 @@ class Connection:
             if await self._page_listens():
                 deadline = self._start_over()
             if wishes.orders:
-                offered = await self._obey(player, wishes.orders.popleft()) or offered
+                offered = await self._grant(player, wishes.orders.popleft()) or offered
                 deadline = self._start_over()
             elif wishes.paused and not wishes.steps:
                 if not offered.flags & protocol.PAUSED:
@@ -263,13 +302,36 @@ class Connection:
                     if player.others_run:
                         await self._together.tick_another(player)
 
-    async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing | None:
-        """Goes elsewhere in time; None where that was refused."""
+    async def _grant(self, player: Player, order: Reset | Travel | Visit) -> Outgoing | None:
+        """Does what was wished for; None where that was refused or shows nothing new."""
         try:
-            shown = await self._run(_ORDERS[type(order)], player, order)
+            if isinstance(order, Reset | Travel):
+                return await self._obey(player, order)
+            return await self._visit(order)
         except Refused as refusal:
             await self._refuse(refusal)
             return None
+
+    async def _visit(self, wish: Visit) -> Outgoing | None:
+        """What goes beyond playing. A moment that one came to is looked at first."""
+        shown = await self._visitor.obey(
+            wish,
+            offer=lambda shown: self._offer(shown, protocol.REWOUND),
+            stop=lambda: bool(self._wishes.orders),
+        )
+        if shown is None:
+            return None
+        if isinstance(wish, Future | Open):
+            self._wishes.paused, self._wishes.steps = True, 0
+        if self._session.can_rewind:
+            await self._socket.send_json(self._player.branches())
+        return self._offer(shown, protocol.REWOUND)
+
+    async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing | None:
+        """Goes elsewhere in time."""
+        self._visitor.moved_on()
+        shown = await self._run(_ORDERS[type(order)], player, order)
+        self._visitor.ticked()
         if self._session.can_rewind:
             # Before the frame: the page knows a branch by the time it sees it.
             await self._socket.send_json(player.branches())
@@ -290,7 +352,9 @@ class Connection:
         arrivals, wishes.arrivals = wishes.arrivals, ()
         input_time = wishes.input_time
         wishes.steps = max(0, wishes.steps - 1)
+        self._visitor.moved_on()
         shown, seconds = await self._together.tick(player, keys)
+        self._visitor.ticked()
         self.counts.ticks += 1
         flags = protocol.RESET if shown.frame.tick == 0 else 0
         offered = self._offer(shown, flags, seconds, arrivals=arrivals, input_time=input_time)
@@ -335,6 +399,7 @@ class Connection:
         self._seed = shown.frame.seed
         flags |= protocol.PAUSED if self._wishes.paused else 0
         flags |= protocol.ENDED if shown.frame.ended else 0
+        flags |= protocol.BESIDE if shown.side is not None else 0
         offered = Outgoing(self._frame_id, shown, flags, seconds, arrivals, input_time)
         if self._waiting is not None:
             self.counts.dropped += 1
@@ -360,7 +425,10 @@ class Connection:
     async def _send_frame(self, outgoing: Outgoing) -> None:
         begin = time.monotonic()
         self._in_flight, self._sent_at = outgoing.id, begin
-        image = outgoing.shown.frame.image
+        image, side = outgoing.shown.frame.image, outgoing.shown.side
+        if side is not None:
+            image = joined([side.image, image])
+            await self._socket.send_json(_gap(side, outgoing.shown))
         if max(image.shape[:2]) <= protocol.RAW_SIDE:
             kind, body = protocol.encode(image)
         else:  # JPEG takes its time: beside the next step, not before it
@@ -452,6 +520,10 @@ _HEARD: dict[type, Callable[[Connection, Any], None]] = {
     Export: Connection._hear_export,
     Reset: Connection._hear_reset,
     **dict.fromkeys((Rewind, Fork, Switch, Drop, RunOn), Connection._hear_order),
+    **dict.fromkeys(
+        (Compare, Anchor, Futures, Future, Record, Wrong, Share), Connection._hear_visit
+    ),
+    Open: Connection._hear_open,
 }
 
 # What each order does, on the world thread, between two ticks; it answers with a frame.
@@ -463,6 +535,22 @@ _ORDERS: dict[type, Callable[[Player, Any], Shown]] = {
     Drop: lambda player, order: player.drop(order.branch),
     RunOn: lambda player, order: player.run_on(order.branch, order.on),
 }
+
+
+def _gap(side: RealSide, shown: Shown) -> dict[str, Any]:
+    """How far the two panes of the frame that follows are apart."""
+    gap = side.gap
+    apart = None if gap is None or gap.apart is None else min(gap.apart, 99.0)
+    return {
+        "type": "beside",
+        "branch": shown.branch,
+        "moment": shown.moment,
+        "error": None if gap is None else round(gap.error, 4),
+        "apart": None if apart is None else round(apart, 1),
+        "wrong": gap is not None and gap.wrong,
+        "parted": side.parted,
+        "ended": side.ended,
+    }
 
 
 async def receive(socket: WebSocket) -> protocol.Message:

@@ -15,10 +15,13 @@ from worldloom.actions import Action, ActionSpec, Binary, Categorical, Component
 from worldloom.play.axes import Axis, all_axes, axes_of, numbers
 from worldloom.play.input import Input, Played, as_input
 
-# The page's own shortcuts (pause, reset, next start, single step, branch, rewind, switch):
-# never given to a world.
+# The page's own shortcuts (pause, reset, next start, single step, branch, beside, futures,
+# rewind, switch): never given to a world.
 RESERVED = frozenset(
-    {"KeyP", "KeyR", "KeyN", "Period", "KeyB", "Backspace", "BracketLeft", "BracketRight"}
+    {
+        *("KeyP", "KeyR", "KeyN", "Period", "KeyB", "KeyC", "KeyF"),
+        *("Backspace", "BracketLeft", "BracketRight"),
+    }
 )
 
 _DIRECTIONS = {

@@ -7,15 +7,21 @@ that grew from one another hold the same moments, so that a branch costs what is
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from worldloom.actions import Action
 from worldloom.errors import WorldloomError
+from worldloom.play.along import Along
+from worldloom.play.beside import Beside, RealSide
 from worldloom.play.clock import Latency
+from worldloom.play.futures import Fan, Plan
 from worldloom.play.input import Played
 from worldloom.play.session import Frame, Moment, Session, SessionState, ended
+from worldloom.play.taping import Taping
+from worldloom.play.trace import Origin, Trace
 
 HISTORY = 600
 BRANCHES = 8
@@ -42,11 +48,13 @@ class Shown:
     Args:
       branch: id of its branch.
       moment: its number on that branch: ticks since the session began, resets included.
+      side: the same moment for real, where it is asked for.
     """
 
     frame: Frame
     branch: int = 0
     moment: int = 0
+    side: RealSide | None = None
 
 
 Ticked = tuple[Shown, float]
@@ -80,10 +88,21 @@ class Player:
       session: pure; may be shared.
       latency: told what every tick takes.
       history: for how many ticks one can go back.
+      beside: the real environment, where there is one beside a dream.
     """
 
-    def __init__(self, session: Session, latency: Latency, history: int = HISTORY) -> None:
+    def __init__(
+        self,
+        session: Session,
+        latency: Latency,
+        history: int = HISTORY,
+        beside: Beside | None = None,
+    ) -> None:
         self._session = session
+        self._along = None if beside is None else Along(beside, session)
+        dreamed = not {"seed", "snapshot"} & session.world.spec.starts
+        keep = (lambda _: None) if beside is None else beside.snapshot
+        self.taping = Taping(session, dreamed=dreamed, snapshot=keep)
         self._latency = latency
         self._history = history
         self._state: SessionState | None = None
@@ -94,11 +113,15 @@ class Player:
 
     def start(self, seed: int, picture: np.ndarray | None = None) -> Shown:
         """Begins at `seed`, or at a visitor's own picture. What was played stays in the past."""
-        self._enter(self._session.start(seed, picture))
-        self._keep()
-        return self._draw()
+        clip = None if picture is None else self._session.clip_of(picture)
+        return self.begin(Origin(seed, clip))
 
-    def tick(self, keys: Played) -> Ticked:
+    def begin(self, origin: Origin) -> Shown:
+        """Begins anywhere. What was played before stays in the past."""
+        self._enter(self._session.begin(origin))
+        return self._saw(self._session.draw(self._present()))
+
+    def tick(self, keys: Played | Action) -> Ticked:
         """One tick: its frame, and the seconds that the world took for it."""
         begin = time.perf_counter()
         state = self._session.advance(self._present(), keys)
@@ -110,11 +133,30 @@ class Player:
         """Takes what a tick gave: every tick ends here, also those done together."""
         self._state = state
         done = time.perf_counter()
-        self._keep()
+        shown = self._saw(frame)
         self._latency.add("step", step)
         self._latency.add("render", render)
         self._latency.add("keep", time.perf_counter() - done)
-        return Shown(frame, self._here.id, self._here.moment), step + render
+        return shown, step + render
+
+    def _saw(self, frame: Frame) -> Shown:
+        """A new moment is there: whoever follows takes note of it, and it is kept."""
+        here, state = self._here, self._present()
+        here.moment += 1
+        if self._along is not None:
+            self._along.tick(state, frame.image, here.moment)
+        self.taping.tick(state, frame.image, self._side, here.moment)
+        if self._session.can_rewind:
+            since = here.past[-1] if here.past else None
+            here.past.append(replace(self._session.keep(state, since), side=self._side))
+        return self._shown(frame)
+
+    @property
+    def _side(self) -> RealSide | None:
+        return None if self._along is None else self._along.side
+
+    def _shown(self, frame: Frame) -> Shown:
+        return Shown(frame, self._here.id, self._here.moment, self._side)
 
     def _moving(self, played: Played | None) -> tuple[SessionState, Played, Branch | None] | None:
         """The state that a turn moves, with what is done in it, and its branch if not this one."""
@@ -137,10 +179,10 @@ class Player:
         Raises:
           Refused: the moment is not, or no longer, in the past of this branch.
         """
+        self._can_rewind()
         here, target = self._here, moment - ticks
         later = here.moment - target
         if not 0 <= later < len(here.past):
-            self._can_rewind()
             oldest = here.moment - len(here.past) + 1
             raise Refused(
                 f"moment {target} is not kept; those from {oldest} to {here.moment} are",
@@ -149,7 +191,7 @@ class Player:
         for _ in range(later):
             here.past.pop()
         here.moment = target
-        return self._arrive()
+        return self._arrive(leap=False)
 
     def branch(self) -> Shown:
         """Opens a branch at the present moment and goes on in it; the other one stays."""
@@ -224,38 +266,117 @@ class Player:
         rows = [{n: getattr(branch, n) for n in names} for branch in self._branches.values()]
         return {"type": "branches", "here": self._here.id, "history": self._history, "all": rows}
 
+    def compare(self, on: bool) -> Shown:
+        """The real environment comes along from here, or leaves."""
+        along, here = self._with_beside(), self._here
+        frame = self._session.draw(self._present())
+        past = here.past or deque([self._session.keep(self._present())])
+        try:
+            along.turn(on, past, frame.image, here.moment)
+        except WorldloomError as error:
+            raise Refused(error.message, error.hint) from error
+        return self._shown(frame)
+
+    def anchor(self) -> Shown:
+        """Begins the dream anew from the latest real frames; the real side goes on."""
+        along = self._with_beside()
+        try:
+            origin = along.origin(self._here.past)
+        except WorldloomError as error:
+            raise Refused(error.message, error.hint) from error
+        return self.begin(origin)
+
+    def fan(self, plan: Plan) -> Fan:
+        """Futures of this moment, yet to be worked off; this player does not notice."""
+        self._can_rewind()
+        try:
+            return Fan(self._session, self._here.past[-1], plan)
+        except WorldloomError as error:
+            raise Refused(error.message, error.hint) from error
+
+    def enter_future(self, noise: int | None) -> Shown:
+        """Opens a branch here, with the randomness of one of the futures."""
+        shown = self.branch()
+        if noise is not None:
+            self.reseed(noise)
+        return shown
+
+    def reseed(self, noise: int) -> None:
+        """What comes next has other randomness."""
+        self._enter(self._session.reseed(self._present(), noise))
+
+    def present(self) -> tuple[Trace, Shown]:
+        """How the present came about, and what it looks like."""
+        return self._present().trace, self._draw()
+
+    def course(self, most: int) -> list[Moment]:
+        """The newest kept moments since the start, the oldest first, `most` of them."""
+        found: list[Moment] = []
+        for moment in reversed(self._here.past):
+            if (found and found[-1].trace.before is None) or len(found) == most:
+                break
+            if not found or moment.trace is not found[-1].trace:
+                found.append(moment)
+        return found[::-1]
+
+    def pictures(self, moments: Sequence[Moment]) -> list[Frame]:
+        """What kept moments look like; the present is not touched."""
+        frames = []
+        for moment in moments:
+            state = self._session.back(moment)
+            frames.append(self._session.draw(state))
+            self._session.release(state)
+        return frames
+
+    def real_snapshot(self, side: RealSide) -> bytes | None:
+        """The real environment's exact state, where it can give it."""
+        return self._with_beside().snapshot(side)
+
+    def record(self, on: bool) -> None:
+        """Tapes what is done from here on, or ends that."""
+        if on and not self.taping.on:
+            frame = self._session.draw(self._present())
+            self.taping.start(self._present(), frame.image, self._side, self._here.moment)
+        elif not on:
+            self.taping.stop()
+
+    def _with_beside(self) -> Along:
+        if self._along is None:
+            raise Refused("there is no real environment beside this world", "play its own run")
+        return self._along
+
     def close(self) -> None:
         """Releases the state and forgets all moments, however often it is called."""
         state, self._state = self._state, None
         if state is not None:
             self._session.release(state)
+        if self._along is not None:
+            self._along.close()
+        self.taping.stop()
         self._here = Branch(1, 0, 0, -1, self._empty())
         self._branches = {1: self._here}
 
     def _empty(self) -> deque[Moment]:
         return deque(maxlen=self._history + 1)
 
-    def _keep(self) -> None:
-        """The state becomes the newest moment of this branch."""
-        assert self._state is not None
-        here = self._here
-        here.moment += 1
-        if self._session.can_rewind:
-            since = here.past[-1] if here.past else None
-            here.past.append(self._session.keep(self._state, since))
-
     def _enter(self, state: SessionState) -> None:
         old, self._state = self._state, state
         if old is not None:
             self._session.release(old)
 
-    def _arrive(self) -> Shown:
-        self._enter(self._session.back(self._here.past[-1]))
-        return self._draw()
+    def _arrive(self, *, leap: bool = True) -> Shown:
+        """Goes to the newest moment of this branch; a leap there is no going back in it."""
+        here = self._here
+        self._enter(self._session.back(here.past[-1]))
+        frame = self._session.draw(self._present())
+        if self._along is not None:
+            self._along.arrive(here.past, frame.image, here.moment)
+        went = self.taping.leap if leap else self.taping.back
+        went(self._present(), frame.image, self._side, here.moment)
+        return self._shown(frame)
 
     def _draw(self) -> Shown:
-        assert self._state is not None
-        return Shown(self._session.draw(self._state), self._here.id, self._here.moment)
+        return self._shown(self._session.draw(self._present()))
 
     def _known(self, branch: int) -> Branch:
         self._can_rewind()
@@ -267,6 +388,10 @@ class Player:
         if not self._session.can_rewind:
             name = self._session.world.spec.name
             raise Refused(f"`{name}` cannot go back in time", "reset to begin again")
+        if self._along is not None and self._along.on and not self._along.can_go_back:
+            raise Refused(
+                "the real environment beside cannot go back in time", "turn `beside` off first"
+            )
 
 
 def tick_together(

@@ -27,12 +27,15 @@ MAX_REAL = 1e9
 SLOWEST, FASTEST = 0.1, 4.0
 MAX_SEED = 2**31 - 1
 MAX_BRANCH = 2**16 - 1
+MAX_CHOICES = 16
+MAX_NOTE = 500
+MAX_PART = 3500
 RAW_SIDE = 128
 
 HEADER = struct.Struct("<IIIHBBIIB3x")
 NO_DOUBT = 255
 RAW, JPEG = 0, 1
-PAUSED, REWOUND, RESET, ENDED = 1, 2, 4, 8
+PAUSED, REWOUND, RESET, ENDED, BESIDE = 1, 2, 4, 8, 16
 
 
 class ProtocolError(Exception):
@@ -178,8 +181,76 @@ class RunOn:
     on: bool
 
 
+@dataclass(frozen=True)
+class Compare:
+    """The real environment comes along, as a second pane, or leaves."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Begin the dream anew from the latest real frames."""
+
+
+@dataclass(frozen=True)
+class Futures:
+    """Show what could come next, under each of several sets of held keys.
+
+    Args:
+      choices: key codes that are held, for each future action.
+      samples: of each.
+      horizon: frames of each.
+    """
+
+    choices: tuple[tuple[str, ...], ...]
+    samples: int
+    horizon: int
+
+
+@dataclass(frozen=True)
+class Future:
+    """Open a branch and go to the end of one of the futures that are shown."""
+
+    choice: int
+    sample: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """Keep what is done from here on, or end that."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is shown is wrong; the note says what should have been, and may be empty."""
+
+    note: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """Tell this moment in a few bytes."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """Go to a moment that somebody shared.
+
+    Args:
+      code: that tells it, or a part of that.
+      more: further parts follow.
+    """
+
+    code: str
+    more: bool = False
+
+
 Travel = Rewind | Fork | Switch | Drop | RunOn
-Message = Hello | Keys | Ack | Pause | StepOnce | Reset | Speed | Export | Travel
+Visit = Compare | Anchor | Futures | Future | Record | Wrong | Share | Open
+Message = Hello | Keys | Ack | Pause | StepOnce | Reset | Speed | Export | Travel | Visit
 
 
 def parse(text: str) -> Message:
@@ -297,6 +368,21 @@ def _branch(data: dict[str, Any]) -> int:
     return _number(data, "branch", 1, MAX_BRANCH)
 
 
+def _futures(data: dict[str, Any]) -> Futures:
+    choices = _take(data, "choices", list)
+    if len(choices) > MAX_CHOICES or not all(type(choice) is list for choice in choices):
+        raise ProtocolError("malformed", f"`choices` must be at most {MAX_CHOICES} lists of keys")
+    held = tuple(_codes({"choices": choice}, "choices") for choice in choices)
+    return Futures(held, _number(data, "samples", 1, 64), _number(data, "horizon", 1, 256))
+
+
+def _words(data: dict[str, Any], name: str, most: int) -> str:
+    words = _take(data, name, str)
+    if len(words) > most:
+        raise ProtocolError("malformed", f"`{name}` must be at most {most} characters")
+    return words
+
+
 # What a page may say, by its `type`; each reader checks every field.
 _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "hello": _hello,
@@ -314,6 +400,18 @@ _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "switch": lambda data: Switch(_branch(data)),
     "drop": lambda data: Drop(_branch(data)),
     "run": lambda data: RunOn(_branch(data), _take(data, "on", bool)),
+    "compare": lambda data: Compare(_take(data, "on", bool)),
+    "anchor": lambda data: Anchor(),
+    "futures": _futures,
+    "future": lambda data: Future(
+        _number(data, "choice", 0, MAX_CHOICES), _number(data, "sample", 0, 64)
+    ),
+    "record": lambda data: Record(_take(data, "on", bool)),
+    "wrong": lambda data: Wrong(_words({"note": "", **data}, "note", MAX_NOTE)),
+    "share": lambda data: Share(),
+    "open": lambda data: Open(
+        _words(data, "code", MAX_PART), _take({"more": False, **data}, "more", bool)
+    ),
 }
 
 
@@ -327,7 +425,8 @@ class Header:
       server_time: ms on the server's clock since the session began, when it was sent.
       model_time: what the tick took, step and render, in 0.1 ms; stops at 65535.
       format: RAW (rows of RGB bytes) or JPEG.
-      flags: of PAUSED, REWOUND (the page went elsewhere in time), RESET, ENDED.
+      flags: of PAUSED, REWOUND (the page went elsewhere in time), RESET, ENDED, BESIDE (two
+        panes, the real environment on the left).
       moment: its number on its branch.
       branch: id of its branch.
       doubt: of the world in this frame, in 1/254; NO_DOUBT where it gives none.

@@ -38,6 +38,7 @@ from worldloom.play.protocol import ProtocolError
 from worldloom.play.session import MakeStart, Session
 from worldloom.play.tally import Tally, text
 from worldloom.play.together import Together
+from worldloom.play.visitor import Nearby
 from worldloom.world import World
 
 PAGE = Path(__file__).parent / "page"
@@ -64,8 +65,11 @@ class Room:
     two threads at once, and a model gains nothing from a second one.
     """
 
-    def __init__(self, session: Session, *, title: str, token: str, limits: Limits) -> None:
+    def __init__(
+        self, session: Session, *, title: str, token: str, limits: Limits, nearby: Nearby
+    ) -> None:
         self.session = session
+        self.nearby = nearby
         self.title = title or session.world.spec.name
         self.token = token
         self.limits = limits
@@ -85,6 +89,8 @@ class Room:
 
     def close(self) -> None:
         self._thread.shutdown()
+        if self.nearby.beside is not None:
+            self.nearby.beside.close()
 
     async def welcome(self, web_socket: WebSocket) -> None:
         """Greets a page, plays with it, and says why it ended."""
@@ -138,6 +144,7 @@ class Room:
             together=self._together,
             exporter=self._exporter,
             limits=self.limits,
+            nearby=self.nearby,
         )
         self.here.add(connection)
         self.tally.opened += 1
@@ -177,8 +184,8 @@ class Room:
             "axes": [axis.to_json() for axis in self.session.keys.axes],
             "seed": seed,
             "starts": self.files.to_json(),
-            "can_compare": False,
             "can_rewind": self.session.can_rewind,
+            **self.nearby.to_json(),
         }
 
     def report(self) -> str:
@@ -285,6 +292,7 @@ def _server(
     port: int,
     title: str,
     limits: Limits,
+    nearby: Nearby,
     ready: Callable[..., None],
     token: str = "",
 ) -> tuple[uvicorn.Server, socket.socket, Served]:
@@ -293,7 +301,7 @@ def _server(
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    room = Room(session, title=title, token=token, limits=limits)
+    room = Room(session, title=title, token=token, limits=limits, nearby=nearby)
     served = Served(f"http://{shown}:{port}/?token={token}", host, port, token, room)
     config = uvicorn.Config(
         build_app(room, host, lambda: ready(served)),
@@ -317,6 +325,8 @@ def serve(
     max_sessions: int = 2,
     idle: float = Limits.idle_after,
     token_file: str | None = None,
+    identity: str = "",
+    nearby: Nearby | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serves `world` until Ctrl-C; prints the address, and on leaving what it cost.
@@ -332,6 +342,8 @@ def serve(
       max_sessions: pages that play at once; above 2 they share steps of the world.
       idle: seconds after which a page that does nothing is sent away; 0 for never.
       token_file: keeps the access token, so that pages come back after a restart.
+      identity: tells this world from others of its name, see `Session`.
+      nearby: what there is beside the world; by default nothing.
       ready: called with the address once the server accepts connections.
 
     Raises:
@@ -347,13 +359,14 @@ def serve(
 
     if max_sessions < 1:
         raise WorldloomError(f"{max_sessions} sessions are none", "pass --max-sessions 1 or more")
-    session = Session(pooled(world, max_sessions), make_start, fps=fps)
+    session = Session(pooled(world, max_sessions), make_start, fps=fps, identity=identity)
     server, listener, served = _server(
         session,
         host=host,
         port=port,
         title=title,
         limits=limits_for(max_sessions, idle),
+        nearby=nearby or Nearby(),
         ready=up,
         token=read_token(token_file),
     )
@@ -365,7 +378,12 @@ def serve(
 
 @contextmanager
 def served_in_thread(
-    session: Session, *, title: str = "", port: int = 0, limits: Limits | None = None
+    session: Session,
+    *,
+    title: str = "",
+    port: int = 0,
+    limits: Limits | None = None,
+    nearby: Nearby | None = None,
 ) -> Iterator[Served]:
     """A server beside the caller, for tests and measurements; stopped on leaving."""
     up = threading.Event()
@@ -375,6 +393,7 @@ def served_in_thread(
         port=port,
         title=title,
         limits=limits or Limits(),
+        nearby=nearby or Nearby(),
         ready=lambda _: up.set(),
     )
     with listener:

@@ -19,6 +19,7 @@ from worldloom.data.types import Clip
 from worldloom.play.input import Played
 from worldloom.play.keys import KeyMap, key_map
 from worldloom.play.pool import Pool
+from worldloom.play.trace import Origin, Trace
 from worldloom.world import Step, World, require
 
 MakeStart = Callable[[int], Clip]
@@ -34,15 +35,17 @@ class SessionState:
       seed: the start that it grew from.
       tick: ticks since that start, those spent on the ending included.
       ended_for: ticks for which the ending has been shown.
-      picture: `[H, W, 3]` uint8 of the visitor's own that it grew from instead.
+      trace: how it came about.
+      noise: the seed that its randomness was changed to since the last tick, if it was.
     """
 
     world: Any
     step: Step
     seed: int
+    trace: Trace
     tick: int = 0
     ended_for: int = 0
-    picture: np.ndarray | None = None
+    noise: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,17 @@ class Moment:
     Args:
       mark: what the world keeps of its own state: a mark, or a copy in worlds without.
       step: and all others, as in `SessionState`.
+      side: what somebody else keeps of the same moment.
     """
 
     mark: Any
     step: Step
     seed: int
+    trace: Trace
     tick: int
     ended_for: int
-    picture: np.ndarray | None = None
+    noise: int | None = None
+    side: Any = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Session:
       make_start: seed to a clip of one row, of a kind that the world starts from.
       fps: ticks a second; by default the world's own.
       restart_after: seconds for which an ending is shown before the next start.
+      identity: tells this world from others of its name: of its weights, or its environment.
     """
 
     def __init__(
@@ -98,9 +105,11 @@ class Session:
         *,
         fps: float | None = None,
         restart_after: float = 1.0,
+        identity: str = "",
     ) -> None:
         require(world, "render", "play")
         self.world = world
+        self.identity = identity
         self.make_start = make_start
         self.fps = fps or world.spec.fps
         self.keys: KeyMap = key_map(world.spec.action)
@@ -118,58 +127,79 @@ class Session:
         """Whether moments can be kept and gone back to."""
         return bool({"recall", "fork"} & self.world.spec.capabilities)
 
+    def start(self, seed: int) -> SessionState:
+        """The first moment of the start that `seed` names."""
+        return self.begin(Origin(seed))
+
     @torch.no_grad()
-    def start(self, seed: int, picture: np.ndarray | None = None) -> SessionState:
-        """The first moment of the start that `seed` names.
+    def begin(self, origin: Origin) -> SessionState:
+        """The first moment of any course."""
+        clip = self.make_start(origin.seed) if origin.clip is None else origin.clip
+        state, step = self.world.start(clip, torch.tensor([origin.seed]))
+        return SessionState(state, step, origin.seed, Trace(origin))
 
-        Args:
-          picture: `[H, W, 3]` uint8, in place of that start: one frame, its action unknown.
-            The seed is still that of the world's own randomness.
-        """
-        clip = self.make_start(seed) if picture is None else self._own(picture)
-        state, step = self.world.start(clip, torch.tensor([seed]))
-        return SessionState(state, step, seed, picture=picture)
-
-    def _own(self, picture: np.ndarray) -> Clip:
+    def clip_of(self, picture: np.ndarray) -> Clip:
+        """A visitor's own picture `[H, W, 3]` uint8 as a start: one frame, its action unknown."""
         return Clip(frames={self.camera: torch.from_numpy(picture)[None, None]})
+
+    @torch.no_grad()
+    def reseed(self, state: SessionState, seed: int) -> SessionState:
+        """The same moment before another of its futures, in a world that can `reseed`."""
+        world: Any = self.world
+        other = world.reseed(state.world, torch.tensor([seed]))
+        return replace(state, world=other, noise=seed)
 
     @property
     def at_once(self) -> int:
         """How many sessions one step of the world carries."""
         return self.world.rows if isinstance(self.world, Pool) else 1
 
-    def advance(self, state: SessionState, keys: Played) -> SessionState:
+    def advance(self, state: SessionState, keys: Played | Action) -> SessionState:
         """One tick on. Like `World.step` it may reuse the memory of `state`.
 
         An ended world stands still; after `restart_ticks` the next seed starts.
 
         Args:
-          keys: what is done in this tick: an `Input`, or the codes of held keys alone.
+          keys: what is done in this tick: an `Input`, the codes of held keys alone, or the
+            action itself.
         """
         return self.advance_together([(state, keys)])[0]
 
     @torch.no_grad()
-    def advance_together(self, turns: Sequence[tuple[SessionState, Played]]) -> list[SessionState]:
+    def advance_together(
+        self, turns: Sequence[tuple[SessionState, Played | Action]]
+    ) -> list[SessionState]:
         """One tick of each: here, and nowhere else, the world is stepped.
 
         Args:
           turns: the states, each with what is done in it; `at_once` of them at most.
         """
-        live = [(state, self.keys.action(keys)) for state, keys in turns if not ended(state.step)]
+        live = [(state, self._action(done)) for state, done in turns if not ended(state.step)]
         stepped = iter(self._step([state for state, _ in live], [action for _, action in live]))
         return [self._stand(s) if ended(s.step) else next(stepped) for s, _ in turns]
 
     def _step(self, states: list[SessionState], actions: list[Action]) -> list[SessionState]:
-        actions = [action.map(torch.from_numpy) for action in actions]
+        tensors = [action.map(torch.from_numpy) for action in actions]
         worlds = [state.world for state in states]
         if isinstance(self.world, Pool):
-            rows = self.world.step_together(worlds, actions)
+            rows = self.world.step_together(worlds, tensors)
         else:
-            rows = [self.world.step(*row) for row in zip(worlds, actions, strict=True)]
+            rows = [self.world.step(*row) for row in zip(worlds, tensors, strict=True)]
         return [
-            replace(state, world=world, step=step, tick=state.tick + 1)
-            for state, (world, step) in zip(states, rows, strict=True)
+            replace(
+                state,
+                world=world,
+                step=step,
+                trace=state.trace.then(done, state.noise),
+                tick=state.tick + 1,
+                noise=None,
+            )
+            for state, done, (world, step) in zip(states, actions, rows, strict=True)
         ]
+
+    def _action(self, played: Played | Action) -> Action:
+        """What is done, as an action; one that is an action already stays what it is."""
+        return played if isinstance(played, Action) else self.keys.action(played)
 
     def _stand(self, state: SessionState) -> SessionState:
         """An ended world's tick."""
@@ -242,7 +272,7 @@ class Session:
 
 def _facts(at: SessionState | Moment) -> tuple[Any, ...]:
     """What a state and a kept moment have in common."""
-    return at.step, at.seed, at.tick, at.ended_for, at.picture
+    return at.step, at.seed, at.trace, at.tick, at.ended_for, at.noise
 
 
 def ended(step: Step) -> bool:

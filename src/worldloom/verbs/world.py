@@ -1,5 +1,6 @@
 """`worldloom play`, `eval`: a world in use."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from worldloom.errors import WorldloomError
@@ -18,6 +19,7 @@ def play(
     max_sessions: int = 2,
     idle: float = 1800.0,
     token_file: str | None = None,
+    keep: str | None = None,
     open: bool = True,
 ) -> None:
     """Opens a page in which a person enters a world.
@@ -33,20 +35,29 @@ def play(
       max_sessions: pages that may play at once; above 2 they share the world's steps.
       idle: seconds after which a page that does nothing is sent away; 0 for never.
       token_file: file that keeps the access token, so that pages come back after a restart.
+      keep: folder for what visitors record and mark as wrong; RUN/visitors for a run of
+        your own, elsewhere none by default.
       open: whether the page is opened in the browser.
     """
+    from worldloom.data.store import StoreInfo
     from worldloom.play.server import serve
     from worldloom.play.session import from_clips, from_seed
-    from worldloom.starts import contexts, run_store, spare_a_core
+    from worldloom.play.shelf import Shelf
+    from worldloom.play.visitor import Nearby
+    from worldloom.starts import beside, contexts, run_store, spare_a_core
 
     if (run := find_run(world)) is not None:
         from worldloom.evaluate.windows import check_fit
-        from worldloom.hub import load_world
+        from worldloom.hub import load_world, world_identity
 
         entered, recorded = load_world(run), run_store(run, store)
         check_fit(entered, recorded)
-        make_start = from_clips(contexts(recorded))
+        make_start, identity = from_clips(contexts(recorded)), world_identity(run, entered)
         spare_a_core()
+        info, found = recorded.info, beside(recorded, entered.spec)
+        nearby = Nearby(why_not=found) if isinstance(found, str) else Nearby(found)
+        if keep is None and Path(world).is_dir():
+            keep = f"{world}/visitors"
     else:
         from worldloom.envs.gym import GymWorld
 
@@ -56,6 +67,16 @@ def play(
                 "leave out --store, or give the folder of a run",
             )
         entered, make_start = GymWorld(world, size=size), from_seed
+        identity = f"{world} {entered.setup.to_json()}"
+        nearby = Nearby(why_not="this is the real environment itself")
+        info = StoreInfo(
+            entered.spec.action,
+            entered.spec.cameras,
+            entered.spec.fps,
+            env=world,
+            env_kwargs=entered.setup.to_json(),
+        )
+    shelf = None if keep is None else Shelf(Path(keep), info)
     serve(
         entered,
         make_start,
@@ -67,6 +88,8 @@ def play(
         max_sessions=max_sessions,
         idle=idle,
         token_file=token_file,
+        identity=identity,
+        nearby=replace(nearby, shelf=shelf),
     )
 
 

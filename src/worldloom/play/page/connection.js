@@ -2,7 +2,7 @@
 
 export const VERSION = 3;
 export const RAW = 0;
-export const FLAGS = { paused: 1, rewound: 2, reset: 4, ended: 8 };
+export const FLAGS = { paused: 1, rewound: 2, reset: 4, ended: 8, beside: 16 };
 
 const HEADER = 28;
 const NO_DOUBT = 255;

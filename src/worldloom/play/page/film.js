@@ -95,9 +95,12 @@ export class Strip {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
-  /** Shows `film`; what comes after moment `now` is dimmed. Draws twenty times a second at most. */
-  show(film, now) {
-    this.shown = { film, now };
+  /**
+   * Shows `film`; what comes after moment `now` is dimmed, and a line stands at moment `mark`.
+   * Draws twenty times a second at most.
+   */
+  show(film, now, mark = null) {
+    this.shown = { film, now, mark };
     if (this.drawing) return;
     this.drawing = true;
     setTimeout(() => {
@@ -113,7 +116,7 @@ export class Strip {
     if (!shown || !width || !height) return;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     context.clearRect(0, 0, width, height);
-    const { film, now } = shown;
+    const { film, now, mark } = shown;
     const first = Math.max(film.oldest, 0);
     const at = (moment) => ((moment - first) / film.history) * width;
     const each = (height * film.width) / film.height;
@@ -128,5 +131,12 @@ export class Strip {
     context.fillRect(at(now), 0, width, height);
     context.globalAlpha = 1;
     context.globalCompositeOperation = "source-over";
+    if (mark === null || mark < first) return;
+    context.fillStyle = getComputedStyle(canvas).getPropertyValue("--parted");
+    const line = 2 * devicePixelRatio;
+    context.fillRect(at(mark) - line / 2, 0, line, height);
+    context.beginPath();
+    context.arc(at(mark), 2 * line, 2 * line, 0, 2 * Math.PI);
+    context.fill();
   }
 }

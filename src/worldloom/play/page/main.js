@@ -1,10 +1,14 @@
 // Wires socket, keys, canvas and figures together. Each module knows only its own part.
 
 import { Analog } from "./analog.js";
+import { Beside } from "./beside.js";
 import { Buttons } from "./buttons.js";
 import { Connection, FLAGS } from "./connection.js";
+import { Futures } from "./futures.js";
 import { Gamepads } from "./gamepad.js";
 import { Held, listen } from "./held.js";
+import { Keep } from "./keep.js";
+import { modal } from "./modal.js";
 import { Pacer } from "./pacer.js";
 import { Save } from "./save.js";
 import { Starts } from "./starts.js";
@@ -27,7 +31,7 @@ const WORDS = {
 
 const token = new URLSearchParams(location.search).get("token") ?? "";
 const stage = $("stage");
-const view = new View($("view"), stage);
+const view = new View($("view"), stage, $("panes"));
 const buttons = new Buttons($("pad"), $("others"), null);
 let size = { width: 1, height: 1 };
 let belongs = new Set();
@@ -96,6 +100,17 @@ const time = new Time(send, {
   tell: show,
   isPaused: () => paused,
   leave,
+  mark: () => beside.parted,
+});
+const beside = new Beside(send, { tell, leave, redraw: (panes) => view.draw(panes) });
+const futures = new Futures(send, { isPaused: () => paused, leave });
+const keep = new Keep(send, (dialog) => modal(dialog, dialogs), {
+  tell,
+  leave,
+  isBeside: () => beside.on,
+  opens() {
+    waits = null; // one stays where one arrives
+  },
 });
 const starts = new Starts(token, {
   ...dialogs,
@@ -119,8 +134,8 @@ const gamepads = new Gamepads(held, analog, {
   },
 });
 
-const pacer = new Pacer(({ frame, picture }) => {
-  if (!time.back) view.draw(picture);
+const pacer = new Pacer(({ frame, panes }) => {
+  if (!time.back) view.draw(panes);
   stage.dataset.frame = frame.id;
   if (frame.inputTime && frame.inputTime !== echoed) {
     echoed = frame.inputTime;
@@ -131,13 +146,15 @@ const pacer = new Pacer(({ frame, picture }) => {
 }, requestAnimationFrame.bind(window));
 
 async function arrived(frame) {
-  const picture = await decode(frame, size.width, size.height);
+  const isBeside = Boolean(frame.flags & FLAGS.beside);
+  const picture = await decode(frame, isBeside ? 2 * size.width : size.width, size.height);
   send({ type: "ack", frame: frame.id });
   const wasPaused = paused;
   paused = Boolean(frame.flags & FLAGS.paused);
-  time.arrived(frame, picture);
+  const { dream, panes } = beside.split(picture, isBeside);
+  time.arrived(frame, dream);
   if (paused || wasPaused || frame.flags & (FLAGS.reset | FLAGS.rewound)) pacer.reset();
-  pacer.offer({ frame, picture }, performance.now());
+  pacer.offer({ frame, panes }, performance.now());
   modelTime = frame.modelTime || modelTime;
   doubt = frame.doubt;
   if (!time.back) show(paused ? "paused" : frame.flags & FLAGS.ended ? "ended" : "playing");
@@ -176,12 +193,22 @@ const connection = new Connection(
       waits = null;
       pacer.reset();
       time.ready(message);
+      beside.ready(message);
+      futures.ready(message);
       starts.ready(message);
       save.ready(message);
       if (Number($("speed").value) !== 1) speed();
+      keep.ready(message);
       if (document.hidden) wait("hidden");
     },
     frame: arrived,
+    beside: (message) => beside.heard(message),
+    future: (message) => futures.heard(message),
+    recording: (message) => keep.recorded(message),
+    kept: (message) => keep.kept(message),
+    moment: (message) => keep.told(message),
+    opening: (message) => keep.opening(message),
+    opened: (message) => keep.opened(message),
     branches: (message) => time.branches(message),
     exporting: (message) => save.progress(message),
     exported: (message) => save.made(message),
@@ -193,11 +220,13 @@ const connection = new Connection(
       const words = [message.message, message.hint].filter(Boolean).join(" · ");
       if (connection.final) return show("error", words);
       save.idle("");
+      futures.said(words);
       tell(words);
     },
     notice: (message) => tell(message.message, 1000 * message.seconds),
     lost() {
       time.lost();
+      futures.lost();
       analog.clear();
       held.clear();
       save.idle("");
@@ -239,6 +268,8 @@ listen(
     ["KeyR", actions.reset],
     ["KeyN", actions.next],
     ["KeyB", () => time.branch()],
+    ["KeyC", () => beside.toggle()],
+    ["KeyF", () => futures.open()],
     ["BracketLeft", () => time.turn(-1)],
     ["BracketRight", () => time.turn(1)],
     ["Backspace", () => time.hold()],

@@ -8,7 +8,8 @@ export class Time {
   /**
    * @param {(message: object) => void} send to the server
    * @param {{preview: (film, moment) => void, tell: (state, words) => void,
-   *   isPaused: () => boolean, leave: () => void}} page what the film asks of the page
+   *   isPaused: () => boolean, leave: () => void, mark: () => number | null}} page what the film
+   *   asks of the page; `mark` is a moment to be marked
    */
   constructor(send, page) {
     Object.assign(this, { send, page, films: new Map(), here: 0, back: null, rows: [] });
@@ -80,7 +81,7 @@ export class Time {
     slider.max = film.oldest + film.history;
     slider.value = now;
     slider.setAttribute("aria-valuetext", this.ago(film.head - now));
-    this.strip.show(film, now);
+    this.strip.show(film, now, this.page.mark());
   }
 
   ago(ticks) {

@@ -19,20 +19,40 @@ export async function decode(frame, width, height) {
   return picture;
 }
 
+/** Draws a box of a picture over all of a canvas, pixel by pixel. */
+export function paint(canvas, picture, [x, y, width, height]) {
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  canvas.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, width, height);
+}
+
 export class View {
-  constructor(canvas, stage) {
-    this.canvas = canvas;
-    this.stage = stage;
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} stage around it
+   * @param {HTMLElement} over laid over the canvas, of its size
+   */
+  constructor(canvas, stage, over) {
+    Object.assign(this, { canvas, stage, over, width: 1, height: 1, panes: 1 });
     this.context = canvas.getContext("2d");
     new ResizeObserver(() => this.fit()).observe(stage);
   }
 
+  /** Sets the size of a frame. */
   resize(width, height) {
-    if (this.canvas.width !== width || this.canvas.height !== height) {
-      this.canvas.width = width;
-      this.canvas.height = height;
+    Object.assign(this, { width, height });
+    this.lay(1);
+  }
+
+  /** Makes room for so many frames beside each other. */
+  lay(panes) {
+    this.panes = panes;
+    this.gap = Math.max(1, Math.round(this.width / 32));
+    const width = panes * (this.width + this.gap) - this.gap;
+    if (this.canvas.width !== width || this.canvas.height !== this.height) {
+      Object.assign(this.canvas, { width, height: this.height });
     }
-    this.stage.style.setProperty("--ratio", width / height);
+    this.stage.style.setProperty("--ratio", width / this.height);
+    this.stage.toggleAttribute("data-panes", panes > 1);
     this.fit();
   }
 
@@ -43,21 +63,34 @@ export class View {
     const room = Math.min(this.stage.clientWidth / width, this.stage.clientHeight / height);
     const whole = Math.floor(room * density);
     const scale = whole >= 1 ? whole / density : room;
-    this.canvas.style.width = `${width * scale}px`;
-    this.canvas.style.height = `${height * scale}px`;
-  }
-
-  /** Shows a small picture of the past. */
-  preview(film, moment) {
-    film.draw(this.context, moment, 0, 0, this.canvas.width, this.canvas.height);
-  }
-
-  draw(picture) {
-    if (picture instanceof ImageData) {
-      this.context.putImageData(picture, 0, 0);
-    } else {
-      this.context.drawImage(picture, 0, 0);
-      picture.close();
+    for (const { style } of [this.canvas, this.over]) {
+      style.width = `${width * scale}px`;
+      style.height = `${height * scale}px`;
     }
+  }
+
+  /** Where the pane of this number begins. */
+  left(index) {
+    return index * (this.width + this.gap);
+  }
+
+  /** Shows a small picture of the past, of the dream where it has company. */
+  preview(film, moment) {
+    const x = this.left(this.panes > 1 ? 1 : 0);
+    if (this.panes > 1) this.context.clearRect(0, 0, this.canvas.width, this.height);
+    film.draw(this.context, moment, x, 0, this.width, this.height);
+  }
+
+  /** Shows frames beside each other. */
+  draw(panes) {
+    if (panes.length !== this.panes) this.lay(panes.length);
+    panes.forEach((picture, index) => {
+      if (picture instanceof ImageData) {
+        this.context.putImageData(picture, this.left(index), 0);
+      } else {
+        this.context.drawImage(picture, this.left(index), 0);
+        picture.close();
+      }
+    });
   }
 }
