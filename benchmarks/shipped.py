@@ -28,7 +28,7 @@ from worldloom.evaluate.openloop import evaluate
 from worldloom.evaluate.report import Figure
 from worldloom.evaluate.rules import rules_of
 from worldloom.evaluate.states import reader_of
-from worldloom.hub import load_world
+from worldloom.hub import load_world, weights_hash
 from worldloom.models.dream import DreamWorld
 from worldloom.play import protocol
 from worldloom.play.measure import measure
@@ -45,15 +45,18 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="the recipe's recordings")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each round of play")
+    parser.add_argument("--only", choices=("seen", "felt"), help="keep the file's other half")
     given = parser.parse_args()
     run = shipped.FOLDER / given.name
     spare_a_core()
     world, store = load_world(run), Store.open(given.store)
-    figures = {
-        **felt(world, run, given.seconds),
-        "seconds_to_first_frame": first_frame(given.name),
-        **scored(world, store, given.episodes),
-    }
+    weights = weights_hash(run / "dynamics")
+    figures = measured(f"play_{given.name}", weights) if given.only else {}
+    if given.only != "felt":
+        figures |= scored(world, store, given.episodes)
+    if given.only != "seen":
+        figures |= felt(world, run, given.seconds)
+        figures["seconds_to_first_frame"] = first_frame(given.name)
     path = results.write(
         f"play_{given.name}",
         command=f"python -m benchmarks.shipped {given.name} --store {given.store} "
@@ -61,10 +64,18 @@ def main() -> None:
         seeds=[0],
         figures=figures,
         sampler=asdict(world.sampler),
+        weights=weights,
         bytes=shipped.folder_bytes(given.name),
         parameters=sum(p.numel() for p in world.dynamics.parameters()),
     )
     print(path.read_text())
+
+
+def measured(name: str, weights: str) -> dict[str, Any]:
+    """The figures that stand in a results file, if they are of the same weights."""
+    file = results.ROOT / "benchmarks" / "results" / f"{name}.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    return found["figures"] if found.get("weights") == weights else {}
 
 
 def felt(world: DreamWorld, run: Path, seconds: float) -> dict[str, Any]:

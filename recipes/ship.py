@@ -1,6 +1,6 @@
 """Puts the world of a run into the package.
 
-    python -m recipes.ship runs/hop64 hop --passes 1
+    python -m recipes.ship runs/hop64 hop --passes 2 --hold 6
 
 The card, src/worldloom/worlds/NAME/CARD.md, is written by hand and stays; its
 tables are made by `python benchmarks/tables.py`.
@@ -10,7 +10,6 @@ import argparse
 import json
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from worldloom import shipped
@@ -24,9 +23,10 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--passes", type=int, default=Sampler.passes, help="K when it is played")
+    parser.add_argument("--hold", type=int, default=Sampler.hold, help="see Sampler")
     parser.add_argument("--recipe", default="", help="the command that made the run")
     given = parser.parse_args()
-    ship(given.run, given.name, replace(Sampler(), passes=given.passes), given.recipe)
+    ship(given.run, given.name, Sampler(passes=given.passes, hold=given.hold), given.recipe)
 
 
 def ship(run: Path, name: str, sampler: Sampler, recipe: str) -> None:

@@ -47,13 +47,14 @@ def pack_world(run: str | Path, folder: str | Path, *, sampler: Sampler | None =
 
 def _beginnings(source: Store, path: Path) -> None:
     """A store of the first frames of held-out episodes, all of it held out."""
-    names = [name for name in source.split("heldout") if source.row(name).length > FRAMES]
+    names = [name for name in source.split("heldout") if source.row(name).length >= FRAMES]
     if not names:
         raise WorldloomError(
-            f"store `{source.path}` has no held-out episode of more than {FRAMES} frames",
+            f"store `{source.path}` has no held-out episode of {FRAMES} frames or more",
             "record longer episodes",
         )
     starts = Store.create(path, replace(source.info, heldout=1.0))
     for name in names[:STARTS]:
         episode = source.read(name, 0, FRAMES)
-        starts.append(replace(episode, terminated=False, truncated=True))
+        cut = source.row(name).length > FRAMES
+        starts.append(replace(episode, terminated=False, truncated=True) if cut else episode)

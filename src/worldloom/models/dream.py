@@ -13,6 +13,7 @@ from torch import Tensor
 
 from worldloom.actions import Action, ActionSpec
 from worldloom.data.types import Clip
+from worldloom.errors import WorldloomError
 from worldloom.models.cache import Ring
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
@@ -122,12 +123,15 @@ class Sampler:
       shortcuts: each pass is told how far it steps. False tells it the finest step: all that
         a model knows which was trained without shortcut rows. One such pass is the mean of
         what may come next.
+      hold: levels of 255; a pixel that changes by no more keeps its colour. 0 holds nothing.
+        For tokens that are patches of pixels.
     """
 
     passes: int = 4
     context: float = 0.9
     snap: bool = True
     shortcuts: bool = True
+    hold: int = 0
 
 
 class DreamWorld:
@@ -151,6 +155,11 @@ class DreamWorld:
         self.dynamics = dynamics.eval()
         self.spec = spec
         self.sampler = sampler or Sampler()
+        if self.sampler.hold and not isinstance(tokenizer, PatchTokenizer):
+            raise WorldloomError(
+                f"hold={self.sampler.hold} compares pixels, and this world's tokens are no patches",
+                "draw its frames with hold=0",
+            )
         grid = dynamics.shape.grid
         self._committed = round(self.sampler.context * grid)  # index of the context's level
 
@@ -201,7 +210,9 @@ class DreamWorld:
         for index in range(passes):
             clean = walk.denoise(z, index * shape.grid // passes, told.bit_length() - 1)
             z = torch.lerp(z, clean, 1 / (passes - index))
-        if self.sampler.snap:
+        if self.sampler.hold and isinstance(self.tokenizer, PatchTokenizer):
+            z = self.tokenizer.hold(z, state.latents[:, -1], self.sampler.hold)
+        elif self.sampler.snap:
             z = self.tokenizer.snap(z)
         self._commit(state, z, walk)
 

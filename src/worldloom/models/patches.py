@@ -111,6 +111,24 @@ class PatchTokenizer(nn.Module):
         """
         return self.encode(to_bytes(self.decode(latents)))
 
+    def hold(self, latents: Tensor, last: Tensor, levels: int) -> Tensor:
+        """`snap`, but what hardly differs from the frame before stays just as it was.
+
+        Drift control: errors too small to see add up over hundreds of frames, in places where
+        nothing happens.
+
+        Args:
+          latents: `[B, N, D]` of a frame.
+          last: `[B, N, D]` of the frame before it.
+          levels: of 255; a pixel none of whose colours changes by more is held.
+        """
+        new, old = (to_bytes(self.decode(z)).short() for z in (latents, last))
+        still = (new - old).abs().amax(-1, keepdim=True) <= levels
+        held = self.encode(torch.where(still, old, new).to(torch.uint8))
+        # A patch that is held as a whole keeps its latents: no way there and back, no rounding.
+        whole = patchify(still.expand_as(new), self.shape.patch).all(-1, keepdim=True)
+        return torch.where(whole, last, held)
+
     def decode_last(self, latents: Tensor, count: Tensor) -> Tensor:
         """The last frame of `[B, T, N, D]`, as pixels `[B, H, W, 3]`; `count` is not needed."""
         del count
