@@ -125,3 +125,12 @@ def test_either_encoder_is_used(tmp_path: Path, kind: str, calm: bool, monkeypat
     video.encode(tmp_path / "x.mov", frames, fps=20, codec="lossless")
     assert bool(used) == calm
     np.testing.assert_array_equal(video.decode(tmp_path / "x.mov"), frames)
+
+
+def test_the_first_line_changes_in_every_frame(tmp_path):
+    """A key frame's delta is left out, and nothing of any other frame with it."""
+    frames = np.zeros((40, 4, 8, 3), np.uint8)
+    frames[:, 0] = np.arange(40, dtype=np.uint8)[:, None, None]
+    path = tmp_path / "x.mov"
+    path.write_bytes(film(frames))
+    np.testing.assert_array_equal(video.decode(path), frames)

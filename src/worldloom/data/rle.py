@@ -112,9 +112,10 @@ def _delta_lines(frames: np.ndarray, begin: int, end: int, keys: range) -> _Line
     begin_at = max(begin, 1)
     now, before = frames[begin_at:end], frames[begin_at - 1 : end - 1]
     moved = _words(now) != _words(before)
+    by_frame = moved.reshape(len(now), 3 * blocks * height)
     for key in keys:
         if key >= begin_at:
-            moved[key - begin_at] = False
+            by_frame[key - begin_at] = False
     block = np.flatnonzero(moved) // 3
     block = block[np.flatnonzero(np.diff(block, prepend=-1))]
     pixels = now.reshape(-1, 3 * _BLOCK)[block]

@@ -135,9 +135,10 @@ def _near(name: str) -> str:
     """The hint for a name that is not known: the nearest names that are."""
     # Names with a package in front come first: they are the ones to use today.
     known = sorted(registration.registry, key=lambda key: ("/" not in key, key))
-    near = difflib.get_close_matches(name.lower(), [key.lower() for key in known], n=3)
+    small = {key.lower(): key for key in reversed(known)}
+    near = difflib.get_close_matches(name.lower(), small, n=3)
     inside = [key for key in known if name.lower() in key.lower()]
-    names = dict.fromkeys([*inside, *(key for key in known if key.lower() in near)])
+    names = dict.fromkeys([*inside, *(small[key] for key in near)])
     if names:
         return f"did you mean {' or '.join(f'`{n}`' for n in list(names)[:3])}?"
     return "`worldloom ls envs` lists those that are tried; any gymnasium id will do"
