@@ -96,17 +96,35 @@ async def attack(
     }
 
 
+LAST_WORD = b"\0"
+"""Surely broken, before the greeting and after it. Every line has one in reserve, so that no
+line is left without an ending when the others have said all that there was to say."""
+
+
 @dataclass
 class _Ledger:
+    """How many messages are still to be sent, and how lines ended."""
+
     left: int
     endings: Counter[str] = field(default_factory=Counter)
 
 
 async def _attacker(server: Server, draw: random.Random, ledger: _Ledger) -> None:
     while ledger.left > 0:
+        ledger.left -= 1  # for the last word
         async with server.open() as line:
             ending = await _one_line(line, server.token, draw, ledger)
         ledger.endings[ending] += 1
+
+
+async def _say(line: ClientConnection, word: str | bytes, ledger: _Ledger) -> None:
+    """Sends one message; it counts when it was sent."""
+    ledger.left -= 1
+    try:
+        await line.send(word)
+    except ConnectionClosed:
+        ledger.left += 1
+        raise
 
 
 async def _one_line(
@@ -119,18 +137,20 @@ async def _one_line(
             hello = {"type": "hello", "version": protocol.VERSION, "token": token}
             await line.send(json.dumps(hello))
             for n in range(draw.randrange(1, 1200)):
-                if ledger.left <= 1 or heard.done():
+                if ledger.left <= 0 or heard.done():
                     break
-                await line.send(harmless(draw))
-                ledger.left -= 1
+                await _say(line, harmless(draw), ledger)
                 if n % AT_ONCE == AT_ONCE - 1:
                     await asyncio.sleep(AT_ONCE / PER_SECOND)
-        while not heard.done():
-            await line.send(harmful(draw))
-            ledger.left -= 1
+        while not heard.done() and ledger.left > 0:
+            await _say(line, harmful(draw), ledger)
             await asyncio.wait({heard}, timeout=5)
     except ConnectionClosed:
         pass
+    ledger.left += 1  # the reserve: spoken now, or not needed
+    with suppress(ConnectionClosed):
+        if not heard.done():
+            await _say(line, LAST_WORD, ledger)
     reasons = await heard
     code = line.close_code
     if reasons == [] and code == 1009:

@@ -24,7 +24,7 @@ def test_a_server_holds_out_under_load(tmp_path):
     figures = {name: entry["value"] for name, entry in report["figures"].items()}
     assert figures["sessions"] == 8 and figures["aggregate_fps"] > 0
     assert figures["errors"] == figures["crashes"] == 0
-    assert figures["fuzz_messages"] >= 1000
+    assert figures["fuzz_messages"] == 1000
     bad = report["bad_company"]
     assert bad["unclear"] == bad["players_disturbed"] == 0
     assert any(ending.endswith("malformed") for ending in bad["endings"])
