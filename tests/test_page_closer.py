@@ -100,6 +100,29 @@ def test_beside_difference_parting_and_going_back(visit, room):  # noqa: F811
         one.wait("() => document.getElementById('view').width === 32")
 
 
+# Makes every picture ready before the one that came before it, the first one last.
+BACKWARDS = """() => {
+  const plain = window.createImageBitmap;
+  let made = 0;
+  window.createImageBitmap = async (...given) => {
+    const picture = await plain(...given);
+    const turn = made++;
+    await new Promise((done) => setTimeout(done, Math.max(0, 2000 - 100 * turn)));
+    if (turn === 0) setTimeout(() => { window.firstIsReady = true; }, 500);
+    return picture;
+  };
+}"""
+
+
+def test_futures_whose_pictures_are_ready_out_of_order_are_all_there(visit, room):  # noqa: F811
+    with room() as served:
+        one = visit(served)
+        one.page.evaluate(BACKWARDS)
+        one.page.keyboard.press("KeyF")
+        one.wait("() => window.firstIsReady")
+        one.wait(TEXT, ["fan-said", "Click one"])
+
+
 def test_futures_are_shown_and_entered_and_closing_them_plays_on(visit, room):  # noqa: F811
     with room() as served:
         one = visit(served)

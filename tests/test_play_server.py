@@ -23,7 +23,7 @@ from worldloom.play.connection import Limits
 from worldloom.play.guard import Guard
 from worldloom.play.measure import measure
 from worldloom.play.protocol import Header
-from worldloom.play.server import serve, served_in_thread
+from worldloom.play.server import Address, serve, served_in_thread
 from worldloom.play.session import Session, from_seed
 
 SOON = 30.0
@@ -534,23 +534,23 @@ def test_a_port_in_use_is_one_sentence():
         serving() as served,
         pytest.raises(WorldloomError, match=f"cannot serve on port {served.port}") as caught,
     ):
-        serve(CountingWorld(), from_seed, port=served.port, open_browser=False)
+        serve(CountingWorld(), from_seed, address=Address(port=served.port, open_browser=False))
     assert "--port 0" in caught.value.hint
 
 
 @pytest.mark.parametrize("place", [("127.0.0.1", 70000), ("no such host", 0), ("203.0.113.1", 0)])
 def test_an_address_that_cannot_be_is_one_sentence(place):
     with pytest.raises(WorldloomError):
-        serve(CountingWorld(), from_seed, host=place[0], port=place[1], open_browser=False)
+        serve(CountingWorld(), from_seed, address=Address(*place, open_browser=False))
 
 
 SERVE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from play_world import CountingWorld
-from worldloom.play.server import serve
+from worldloom.play.server import Address, serve
 from worldloom.play.session import from_seed
-serve(CountingWorld(), from_seed, port=0, open_browser=False, title="Counting")
+serve(CountingWorld(), from_seed, address=Address(port=0, open_browser=False), title="Counting")
 print("left in peace")
 """
 

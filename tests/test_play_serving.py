@@ -19,8 +19,6 @@ from worldloom.play import protocol
 from worldloom.play.guard import read_token
 from worldloom.play.limits import Limits, Rate, limits_for
 from worldloom.play.pool import Pool
-from worldloom.play.server import serve
-from worldloom.play.session import from_seed
 from worldloom.play.tally import Tally, Ticks, text
 from worldloom.play.together import Together
 
@@ -199,7 +197,7 @@ def test_the_more_may_play_the_less_far_they_go_back():
     assert limits_for(50).history == 120 and limits_for(500).history == 100
     assert limits_for(3, 0).idle_after == 0 and limits_for(3).pages == 3
     with pytest.raises(WorldloomError, match="0 sessions are none"):
-        serve(CountingWorld(), from_seed, max_sessions=0, open_browser=False)
+        limits_for(0)
 
 
 # The server's account of itself

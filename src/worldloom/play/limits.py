@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from worldloom.errors import WorldloomError
 from worldloom.play.player import HISTORY
 
 LEDGER = 6000  # ticks that all sessions together may go back
@@ -35,7 +36,13 @@ class Limits:
 
 
 def limits_for(max_sessions: int, idle: float = Limits.idle_after) -> Limits:
-    """Patience with so many pages; the more there are, the less far each can go back."""
+    """Patience with so many pages; the more there are, the less far each can go back.
+
+    Raises:
+      WorldloomError: nobody could play.
+    """
+    if max_sessions < 1:
+        raise WorldloomError(f"{max_sessions} sessions are none", "pass --max-sessions 1 or more")
     history = min(HISTORY, max(100, LEDGER // max_sessions))
     return Limits(pages=max_sessions, idle_after=idle, history=history)
 

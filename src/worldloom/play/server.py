@@ -48,6 +48,23 @@ _CLOSE = {"version": 1002, "malformed": 1002, "busy": 1013, "world": 1011, "clos
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where a server is found, and who finds it.
+
+    Args:
+      host: other than 127.0.0.1 lets other machines in, token in hand.
+      port: 0 takes any free one.
+      token_file: keeps the access token, so that pages come back after a restart.
+      open_browser: opens the page in the default browser.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    token_file: str | None = None
+    open_browser: bool = True
+
+
+@dataclass(frozen=True)
 class Served:
     """A server that is running."""
 
@@ -287,18 +304,16 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _server(
     session: Session,
+    address: Address,
     *,
-    host: str,
-    port: int,
     title: str,
     limits: Limits,
     nearby: Nearby,
-    ready: Callable[..., None],
-    token: str = "",
+    ready: Callable[[Served], None],
 ) -> tuple[uvicorn.Server, socket.socket, Served]:
     """A server that is bound but does not run yet."""
-    token = token or read_token(None)
-    listener = _listen(host, port)
+    host, token = address.host, read_token(address.token_file)
+    listener = _listen(host, address.port)
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     room = Room(session, title=title, token=token, limits=limits, nearby=nearby)
@@ -317,58 +332,39 @@ def serve(
     world: World,
     make_start: MakeStart,
     *,
-    host: str = "127.0.0.1",
-    port: int = PORT,
-    open_browser: bool = True,
+    address: Address | None = None,
+    limits: Limits | None = None,
     fps: float | None = None,
     title: str = "",
-    max_sessions: int = 2,
-    idle: float = Limits.idle_after,
-    token_file: str | None = None,
     identity: str = "",
     nearby: Nearby | None = None,
-    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serves `world` until Ctrl-C; prints the address, and on leaving what it cost.
 
     Args:
       world: must be able to `render`.
       make_start: seed to a clip of one row that the world starts from.
-      host: other than 127.0.0.1 lets other machines in, token in hand.
-      port: 0 takes any free one.
-      open_browser: opens the page in the default browser.
+      address: where it is found; by default on this machine alone.
+      limits: how many pages may play and how long they may be silent; by default two pages.
+        Above two they share steps of the world.
       fps: ticks a second; by default the world's own.
       title: shown on the page; by default the world's name.
-      max_sessions: pages that play at once; above 2 they share steps of the world.
-      idle: seconds after which a page that does nothing is sent away; 0 for never.
-      token_file: keeps the access token, so that pages come back after a restart.
       identity: tells this world from others of its name, see `Session`.
       nearby: what there is beside the world; by default nothing.
-      ready: called with the address once the server accepts connections.
 
     Raises:
       WorldloomError: the world cannot render, or the port is in use.
     """
+    address, limits = address or Address(), limits or limits_for(2)
 
     def up(served: Served) -> None:
         print(f"playing {served.room.title} at {served.url}\nCtrl-C ends it", flush=True)
-        if open_browser:
+        if address.open_browser:
             threading.Thread(target=webbrowser.open, args=(served.url,), daemon=True).start()
-        if ready is not None:
-            ready(served.url)
 
-    if max_sessions < 1:
-        raise WorldloomError(f"{max_sessions} sessions are none", "pass --max-sessions 1 or more")
-    session = Session(pooled(world, max_sessions), make_start, fps=fps, identity=identity)
+    session = Session(pooled(world, limits.pages), make_start, fps=fps, identity=identity)
     server, listener, served = _server(
-        session,
-        host=host,
-        port=port,
-        title=title,
-        limits=limits_for(max_sessions, idle),
-        nearby=nearby or Nearby(),
-        ready=up,
-        token=read_token(token_file),
+        session, address, title=title, limits=limits, nearby=nearby or Nearby(), ready=up
     )
     # uvicorn ends cleanly on Ctrl-C, then raises it again for those outside.
     with listener, suppress(KeyboardInterrupt):
@@ -389,8 +385,7 @@ def served_in_thread(
     up = threading.Event()
     server, listener, served = _server(
         session,
-        host="127.0.0.1",
-        port=port,
+        Address(port=port),
         title=title,
         limits=limits or Limits(),
         nearby=nearby or Nearby(),

@@ -1,11 +1,19 @@
 """`worldloom play`, `eval`: a world in use."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worldloom.errors import WorldloomError
-from worldloom.shipped import FIRST, find_run
+from worldloom.shipped import FIRST, FOLDER, find_run
 from worldloom.verbs.parse import on_interrupt
+
+if TYPE_CHECKING:
+    from worldloom.data.store import StoreInfo
+    from worldloom.play.session import MakeStart
+    from worldloom.play.shelf import Shelf
+    from worldloom.play.visitor import Nearby
+    from worldloom.world import World
 
 
 def play(
@@ -39,57 +47,94 @@ def play(
         your own, elsewhere none by default.
       open: whether the page is opened in the browser.
     """
-    from worldloom.data.store import StoreInfo
-    from worldloom.play.server import serve
-    from worldloom.play.session import from_clips, from_seed
-    from worldloom.play.shelf import Shelf
+    from worldloom.play.limits import limits_for
+    from worldloom.play.server import Address, serve
+
+    limits = limits_for(max_sessions, idle)
+    run = find_run(world)
+    entered = _environment(world, store, size) if run is None else _dream(run, store)
+    serve(
+        entered.world,
+        entered.make_start,
+        address=Address(host, port, token_file, open),
+        limits=limits,
+        fps=fps,
+        title=world,
+        identity=entered.identity,
+        nearby=replace(entered.nearby, shelf=entered.shelf(keep)),
+    )
+
+
+@dataclass(frozen=True)
+class _Entered:
+    """What a person asked to enter.
+
+    Args:
+      world: a dream or a real environment.
+      make_start: its starts.
+      identity: tells it from others of its name.
+      nearby: what there is beside it.
+      info: of the stores that visitors record.
+      keep: the folder for these where none is named; None for nowhere.
+    """
+
+    world: "World"
+    make_start: "MakeStart"
+    identity: str
+    nearby: "Nearby"
+    info: "StoreInfo"
+    keep: str | None = None
+
+    def shelf(self, keep: str | None) -> "Shelf | None":
+        """Where visitors' recordings go, in the folder that is named or the usual one."""
+        from worldloom.play.shelf import Shelf
+
+        folder = keep or self.keep
+        return None if folder is None else Shelf(Path(folder), self.info)
+
+
+def _dream(run: Path, store: str | None) -> _Entered:
+    """The world of a run, or one that comes with the package."""
+    from worldloom.evaluate.windows import check_fit
+    from worldloom.hub import load_world, world_identity
+    from worldloom.play.session import from_clips
     from worldloom.play.visitor import Nearby
     from worldloom.starts import beside, contexts, run_store, spare_a_core
 
-    if (run := find_run(world)) is not None:
-        from worldloom.evaluate.windows import check_fit
-        from worldloom.hub import load_world, world_identity
+    dream, recorded = load_world(run), run_store(run, store)
+    check_fit(dream, recorded)
+    spare_a_core()
+    found = beside(recorded, dream.spec)
+    return _Entered(
+        dream,
+        from_clips(contexts(recorded)),
+        world_identity(run, dream),
+        Nearby(why_not=found) if isinstance(found, str) else Nearby(found),
+        recorded.info,
+        None if run.parent == FOLDER else f"{run}/visitors",
+    )
 
-        entered, recorded = load_world(run), run_store(run, store)
-        check_fit(entered, recorded)
-        make_start, identity = from_clips(contexts(recorded)), world_identity(run, entered)
-        spare_a_core()
-        info, found = recorded.info, beside(recorded, entered.spec)
-        nearby = Nearby(why_not=found) if isinstance(found, str) else Nearby(found)
-        if keep is None and Path(world).is_dir():
-            keep = f"{world}/visitors"
-    else:
-        from worldloom.envs.gym import GymWorld
 
-        if store is not None:
-            raise WorldloomError(
-                f"`{world}` is an environment and starts from seeds, not a store",
-                "leave out --store, or give the folder of a run",
-            )
-        entered, make_start = GymWorld(world, size=size), from_seed
-        identity = f"{world} {entered.setup.to_json()}"
-        nearby = Nearby(why_not="this is the real environment itself")
-        info = StoreInfo(
-            entered.spec.action,
-            entered.spec.cameras,
-            entered.spec.fps,
-            env=world,
-            env_kwargs=entered.setup.to_json(),
+def _environment(world: str, store: str | None, size: int | None) -> _Entered:
+    """A real environment, by its id."""
+    from worldloom.data.store import StoreInfo
+    from worldloom.envs.gym import GymWorld
+    from worldloom.play.session import from_seed
+    from worldloom.play.visitor import Nearby
+
+    if store is not None:
+        raise WorldloomError(
+            f"`{world}` is an environment and starts from seeds, not a store",
+            "leave out --store, or give the folder of a run",
         )
-    shelf = None if keep is None else Shelf(Path(keep), info)
-    serve(
-        entered,
-        make_start,
-        host=host,
-        port=port,
-        open_browser=open,
-        fps=fps,
-        title=world,
-        max_sessions=max_sessions,
-        idle=idle,
-        token_file=token_file,
-        identity=identity,
-        nearby=replace(nearby, shelf=shelf),
+    real = GymWorld(world, size=size)
+    spec, setup = real.spec, real.setup.to_json()
+    return _Entered(
+        real,
+        from_seed,
+        f"{world} {setup}",
+        Nearby(why_not="this is the real environment itself"),
+        StoreInfo(spec.action, spec.cameras, spec.fps, env=world, env_kwargs=setup),
     )
 
 

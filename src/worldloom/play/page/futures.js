@@ -51,7 +51,7 @@ export class Futures {
     this.send({ type: "futures", choices: this.actions.map(({ keys }) => keys), samples, horizon });
   }
 
-  /** One more frame of all futures is there. */
+  /** One more frame of all futures is there; a picture may be ready before an earlier one. */
   async heard(message) {
     if (!this.dialog.open) return;
     if (message.frame === 1) this.build(message);
@@ -60,9 +60,10 @@ export class Futures {
     frames[message.frame - 1] = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
     if (frames !== this.frames) return;
     const seconds = (message.horizon / this.fps).toFixed(1);
+    const ready = frames.filter(Boolean).length;
     this.said(
-      message.frame < message.horizon
-        ? `frame ${message.frame} of ${message.horizon} …`
+      ready < message.horizon
+        ? `frame ${ready} of ${message.horizon} …`
         : `${seconds} s ahead. First column: what happens if you hold that key. Click one to go on from there.`,
     );
   }
