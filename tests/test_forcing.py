@@ -84,3 +84,44 @@ def test_frames_that_are_only_shown_are_not_predicted():
         predicted = objective.model(noisy, draws.signal, draws.size, action, None, past)
         error = (predicted - clean).square().mean((-2, -1)) * (0.9 * draws.signal / 8 + 0.1)
         assert torch.allclose(loss, error[:, 2:].mean(), atol=1e-6)
+
+
+WIPED = Forcing(committed=True, images=0.0, shown=2, wiped=0.5, wiped_from=0.5)
+
+
+def test_wiped_places_are_boxes_of_space_and_time_in_late_rows():
+    shape = tiny_shape(tokens=12, columns=4, copy=1)
+    draws = torch.Generator().manual_seed(0)
+    assert not draw(shape, (200, 30), WIPED, 0.49, draws).wiped.any()
+    mask = draw(shape, (200, 30), WIPED, 0.5, draws).wiped
+    assert mask.shape == (200, 29, 12)
+    assert 70 < int(mask.any((1, 2)).sum()) < 130  # half of the rows
+    assert not mask[:, : WIPED.shown].any()
+    for row in mask[mask.any((1, 2))]:
+        when, where = row.any(1), row.any(0).view(3, 4)
+        assert torch.equal(row, when[:, None] & where.flatten())
+        high, wide = where.any(1), where.any(0)
+        assert torch.equal(where, high[:, None] & wide)
+        for line, least, most in ((when, 1, 8), (high, 2, 3), (wide, 2, 4)):
+            place = line.nonzero()[:, 0]
+            assert least <= len(place) <= most
+            assert int(place[-1] - place[0]) == len(place) - 1  # in one piece
+
+
+def test_what_moves_is_missing_where_a_past_is_wiped():
+    """The wiped past shows the clip's median, as noisy as any past; the targets stay."""
+    objective = DynamicsObjective(tiny_dynamics(), WIPED)
+    clean, action = inputs(length=7)
+    clean[:] = clean[:, :1]  # a still picture ...
+    clean[:, 3, 0] += 1.0  # ... through which something flits
+    draws = drawn(WIPED, 1.0, batch=3, length=7)
+    draws.wiped[:] = False
+    draws.wiped[1, 2:5, 0] = True
+    past = objective.past(clean, action, draws)
+    still = clean[:, :1].expand_as(clean)[:, :-1]
+    level = torch.full((3, 6), 7)
+    gone = corrupt(still, draws.past_noise, level, 8)
+    there = corrupt(clean[:, :-1], draws.past_noise, level, 8)
+    assert torch.equal(past[1], gone[1])
+    assert torch.equal(past[[0, 2]], there[[0, 2]])
+    assert not torch.equal(there[1], gone[1])

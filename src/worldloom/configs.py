@@ -15,6 +15,7 @@ from worldloom.models.tokenizer import TokenizerShape
 from worldloom.train.optim import Schedule
 
 Frame = tuple[int, int]
+WIPED_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Forcing:
       fed_from: share of the steps after which there are such rows.
       fed_depth: at most so many predictions, each from the one before, stand between such
         a past and the recording.
+      wiped: share of rows, with `committed`, in whose past what moves is missing for up to
+        `WIPED_FRAMES` frames in a part of the picture: there the clip's median is seen. What a
+        dream has lost it then finds again from the frames before.
+      wiped_from: share of the steps after which there are such rows.
     """
 
     bootstrap_rows: float = 1.0
@@ -77,6 +82,8 @@ class Forcing:
     self_fed: float = 0.0
     fed_from: float = 0.0
     fed_depth: int = 1
+    wiped: float = 0.0
+    wiped_from: float = 0.0
 
 
 @dataclass(frozen=True)

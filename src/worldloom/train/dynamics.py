@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from worldloom.actions import Action
-from worldloom.configs import Batches, Forcing, Size
+from worldloom.configs import WIPED_FRAMES, Batches, Forcing, Size
 from worldloom.data.clips import ClipCache, ClipSampler
 from worldloom.data.latents import write_latents
 from worldloom.data.store import Store
@@ -43,6 +43,7 @@ class Draws:
       hidden: `[B]` bool rows whose actions are hidden.
       shortcut: `[B]` bool rows that learn shortcuts.
       fed: `[B]` int64 how many predictions deep a row's past is; 0 is the recorded past.
+      wiped: `[B, T - 1, N]` bool where nothing that moves is seen in the past.
     """
 
     noise: Tensor
@@ -53,6 +54,7 @@ class Draws:
     hidden: Tensor
     shortcut: Tensor
     fed: Tensor
+    wiped: Tensor
 
     def since(self, first: int) -> "Draws":
         """Those of the frames from `first` on; the committed past stays whole."""
@@ -101,7 +103,44 @@ def draw(
         hidden=torch.rand(batch, generator=draws) < forcing.unlabelled,
         shortcut=shortcut,
         fed=depth * (fed & (progress >= forcing.fed_from)),
+        wiped=draw_wiped(shape, lead, forcing, progress, draws),
     )
+
+
+def draw_wiped(
+    shape: DynamicsShape,
+    lead: tuple[int, int],
+    forcing: Forcing,
+    progress: float,
+    draws: torch.Generator,
+) -> Tensor:
+    """Draws the wiped places: a box of half the picture's sides or more, for a few frames.
+
+    Args: as of `draw`.
+
+    Returns:
+      `[B, T - 1, N]` bool.
+    """
+    batch, past = lead[0], lead[1] - 1
+    columns = shape.columns or shape.tokens
+    free = max(0, past - forcing.shown)
+
+    def span(size: int, least: int, most: int) -> Tensor:
+        length = least + (torch.rand(batch, generator=draws) * (most - least + 1)).long()
+        first = (torch.rand(batch, generator=draws) * (size - length + 1)).long()
+        place = torch.arange(size)
+        return (place >= first[:, None]) & (place < (first + length)[:, None])
+
+    def side(size: int) -> Tensor:
+        return span(size, (size + 1) // 2, size)
+
+    rows = torch.rand(batch, generator=draws) < forcing.wiped
+    rows &= progress >= forcing.wiped_from
+    when = torch.zeros(batch, past, dtype=torch.bool)
+    if free:
+        when[:, forcing.shown :] = span(free, 1, min(free, WIPED_FRAMES))
+    where = side(shape.tokens // columns)[:, :, None] & side(columns)[:, None, :]
+    return rows[:, None, None] & when[:, :, None] & where.flatten(1)[:, None]
 
 
 class DynamicsObjective(nn.Module):
@@ -163,6 +202,10 @@ class DynamicsObjective(nn.Module):
         grid, first = self.model.shape.grid, self.forcing.shown
         last = draws.signal.new_full(clean[:, 1:].shape[:2], grid - 1)
         past = corrupt(clean[:, :-1], draws.past_noise, last, grid)
+        if bool(draws.wiped.any()):
+            still = clean.median(1, keepdim=True).values.expand_as(clean[:, :-1])
+            gone = corrupt(still, draws.past_noise, last, grid)
+            past = torch.where(draws.wiped[..., None], gone, past)
         rows = draws.fed.nonzero()[:, 0]
         if len(rows) == 0:
             return past
