@@ -357,6 +357,24 @@ def test_the_film_is_a_slider_for_the_keyboard(visit, served):
     one.lit(0, False)
 
 
+def test_every_step_of_a_quick_hand_counts(visit, served):
+    one = visit(served)
+    played(one, 12)
+    one.page.focus("#past")
+    one.page.keyboard.press("ArrowLeft")
+    one.state("paused")
+    one.still()
+    there = one.page.evaluate(TICK)
+    for _ in range(6):  # without waiting for a frame
+        one.page.keyboard.press("ArrowLeft")
+    one.wait(f"n => ({TICK})() === n", there - 6)
+    one.still()
+    assert one.page.evaluate(TICK) == there - 6
+    one.page.click("#pause")
+    one.state("playing")
+    one.wait(f"n => ({TICK})() > n", there - 6)
+
+
 def test_branches_are_tabs_that_keep_their_present(visit, served):
     one = visit(served)
     played(one, 5)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from worldloom.play import protocol
-from worldloom.play.clock import Latency, next_deadline
+from worldloom.play.clock import Latency, next_deadline, percentile
 from worldloom.play.protocol import Header, ProtocolError, check_hello, parse
 
 
@@ -166,6 +166,14 @@ def test_percentiles_leave_the_warm_up_out_and_keep_a_window():
         latency.add("step", seconds)
     assert latency.warmup_ms == 9000
     assert latency.percentiles() == {"step": {"p50": 2.0, "p95": 2.0}}
+
+
+def test_percentiles_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 7, 300):
+        values = sorted(rng.exponential(size=count).tolist())
+        for share in (0.0, 0.05, 0.5, 0.95, 1.0):
+            assert percentile(values, share) == pytest.approx(np.percentile(values, 100 * share))
 
 
 def test_percentiles_are_right():

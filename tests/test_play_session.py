@@ -41,6 +41,17 @@ def test_the_same_seed_and_keys_give_the_same_bytes():
         assert a.image.tobytes() != c.image.tobytes()
 
 
+def test_equal_actions_are_kept_once_however_far_apart():
+    session = Session(CountingWorld(), from_seed)
+    state, _ = _play(session, 0, [("KeyA",), (), ("Space",), ("KeyA",), ("ArrowLeft",), ()])
+    done = [tick.action for tick in state.trace.ticks()]
+    assert done[0] is done[3] is done[4] and done[1] is done[5]  # A and the arrow: one button
+    assert len({id(action) for action in done}) == 3
+    assert (
+        session.keys.action(("Space",)).values["keys"].tolist() == done[2].values["keys"].tolist()
+    )
+
+
 def test_an_ending_stands_still_then_the_next_seed_starts():
     world = CountingWorld(ends_at=3)
     session = Session(world, from_seed, fps=4, restart_after=0.5)

@@ -24,6 +24,8 @@ from worldloom.world import Step, World, require
 
 MakeStart = Callable[[int], Clip]
 
+DONE = 1024  # different actions that are remembered
+
 
 @dataclass(frozen=True)
 class SessionState:
@@ -113,6 +115,7 @@ class Session:
         self.make_start = make_start
         self.fps = fps or world.spec.fps
         self.keys: KeyMap = key_map(world.spec.action)
+        self._done: dict[bytes, Action] = {}
         self.restart_ticks = max(1, math.ceil(restart_after * self.fps))
         cameras = world.spec.cameras
         self.camera = "main" if "main" in cameras else next(iter(cameras))
@@ -198,8 +201,16 @@ class Session:
         ]
 
     def _action(self, played: Played | Action) -> Action:
-        """What is done, as an action; one that is an action already stays what it is."""
-        return played if isinstance(played, Action) else self.keys.action(played)
+        """What is done, as an action; equal ones are one object.
+
+        Traces keep every action since the start: an hour of play has 72,000.
+        """
+        action = played if isinstance(played, Action) else self.keys.action(played)
+        arrays = (*action.values.values(), action.known)
+        key = b"".join(np.asarray(array).tobytes() for array in arrays)
+        if len(self._done) >= DONE:
+            self._done.clear()
+        return self._done.setdefault(key, action)
 
     def _stand(self, state: SessionState) -> SessionState:
         """An ended world's tick."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from worldloom.actions import Action
 from worldloom.data.types import Clip
 
@@ -50,9 +48,7 @@ class Trace:
     length: int = 0
 
     def then(self, action: Action, noise: int | None = None) -> Trace:
-        """The trace of the tick after this one; equal actions in a row are kept once."""
-        if self.action is not None and _same(self.action, action):
-            action = self.action
+        """The trace of the tick after this one."""
         return Trace(self.origin, self, action, noise, self.length + 1)
 
     def ticks(self) -> list[Trace]:
@@ -63,7 +59,3 @@ class Trace:
             found.append(tick)
             tick = tick.before
         return found[::-1]
-
-
-def _same(one: Action, other: Action) -> bool:
-    return all(np.array_equal(one.values[name], value) for name, value in other.values.items())

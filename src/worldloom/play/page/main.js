@@ -220,6 +220,7 @@ const connection = new Connection(
       const words = [message.message, message.hint].filter(Boolean).join(" · ");
       if (connection.final) return show("error", words);
       save.idle("");
+      time.refused();
       futures.said(words);
       tell(words);
     },
