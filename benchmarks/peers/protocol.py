@@ -2,8 +2,8 @@
 
 A runner prints one JSON line about the model that it built, then answers each
 line on stdin with one JSON line on stdout: `train N` and `generate N CONTEXT`
-answer `{"seconds": [...]}`, one number for each of the N steps or frames. It
-sleeps in between, so that peers can take turns on one machine. Knows the
+answer `{"seconds": [...]}`, one number for each of the N steps or frames; of
+several contexts the frames take turns, and N lists come back. It sleeps in between, so that peers can take turns on one machine. Knows the
 standard library only: the peers' environments have nothing of ours.
 """
 
@@ -64,7 +64,8 @@ def serve(build: Callable[[dict[str, Any], Path | None], Runner]) -> None:
         if command == "train":
             seconds = [runner.train() for _ in range(count)]
         elif command == "generate":
-            seconds = [runner.generate(*rest) for _ in range(count)]
+            turns = [[runner.generate(context) for context in rest] for _ in range(count)]
+            seconds = turns if len(rest) > 1 else [turn[0] for turn in turns]
         else:
             raise SystemExit(f"unknown command {line!r}")
         print(json.dumps({"seconds": seconds}), file=answers, flush=True)
