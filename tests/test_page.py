@@ -7,7 +7,7 @@ import pytest
 from play_world import CountingWorld
 
 from worldloom.actions import ActionSpec, Binary, Categorical
-from worldloom.play.connection import Limits
+from worldloom.play.limits import Limits
 from worldloom.play.server import served_in_thread
 from worldloom.play.session import Session, from_seed
 

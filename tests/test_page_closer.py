@@ -8,7 +8,7 @@ from play_hop import DreamedHop, clip, hop_beside
 from test_page import browser, visit  # noqa: F401 (fixtures)
 
 from worldloom.data.store import Store
-from worldloom.play.connection import Limits
+from worldloom.play.limits import Limits
 from worldloom.play.server import served_in_thread
 from worldloom.play.session import Session
 from worldloom.play.shelf import Shelf

@@ -11,7 +11,7 @@ from test_page import browser, served, visit
 from test_play_files import Canvas
 
 from worldloom.actions import Action, ActionSpec, Binary, Continuous
-from worldloom.play.connection import Limits
+from worldloom.play.limits import Limits
 from worldloom.play.server import served_in_thread
 from worldloom.play.session import Session, from_seed
 

@@ -7,8 +7,9 @@ from play_hop import DreamedHop, clip, hop_beside
 
 from worldloom.data.types import Clip
 from worldloom.play import along
+from worldloom.play.branch import Refused
 from worldloom.play.clock import Latency
-from worldloom.play.player import Player, Refused
+from worldloom.play.player import Player
 from worldloom.play.session import Session
 from worldloom.play.trace import Origin
 

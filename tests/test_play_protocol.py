@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worldloom.play import protocol
+from worldloom.play import messages, protocol
 from worldloom.play.clock import Latency, next_deadline, percentile
 from worldloom.play.protocol import Header, ProtocolError, check_hello, parse
 
@@ -19,25 +19,25 @@ def _text(**fields):
 
 def test_every_message_is_understood():
     hello = parse(_text(type="hello", version=1, token="t", seed=3))
-    assert hello == protocol.Hello(1, "t", 3)
+    assert hello == messages.Hello(1, "t", 3)
     assert parse(_text(type="hello", version=1, token="t")).seed == 0
     keys = parse(_text(type="keys", held=["KeyA"], tapped=["Space"], time=12))
-    assert keys == protocol.Keys(("KeyA",), ("Space",), 12)
-    assert parse(_text(type="ack", frame=2**32 - 1)) == protocol.Ack(2**32 - 1)
-    assert parse(_text(type="pause", on=True)) == protocol.Pause(True)
-    assert parse(_text(type="step")) == protocol.StepOnce()
-    assert parse(_text(type="reset", seed=4)) == protocol.Reset(4)
-    assert parse(_text(type="reset", seed=4, picture="a")) == protocol.Reset(4, "a")
-    assert parse(_text(type="speed", factor=2)) == protocol.Speed(2.0)
+    assert keys == messages.Keys(("KeyA",), ("Space",), 12)
+    assert parse(_text(type="ack", frame=2**32 - 1)) == messages.Ack(2**32 - 1)
+    assert parse(_text(type="pause", on=True)) == messages.Pause(True)
+    assert parse(_text(type="step")) == messages.StepOnce()
+    assert parse(_text(type="reset", seed=4)) == messages.Reset(4)
+    assert parse(_text(type="reset", seed=4, picture="a")) == messages.Reset(4, "a")
+    assert parse(_text(type="speed", factor=2)) == messages.Speed(2.0)
     film = _text(type="export", format="gif", scale=4, ticks=0)
-    assert parse(film) == protocol.Export("gif", 4, 0)
+    assert parse(film) == messages.Export("gif", 4, 0)
     sliders = _text(type="keys", held=[], tapped=[], time=0, axes={"a/0": 1}, mouse=[3, -0.5])
-    assert parse(sliders) == protocol.Keys((), (), 0, (("a/0", 1.0),), (3.0, -0.5))
-    assert parse(_text(type="rewind", ticks=3, moment=40)) == protocol.Rewind(3, 40)
-    assert parse(_text(type="branch")) == protocol.Fork()
-    assert parse(_text(type="switch", branch=2)) == protocol.Switch(2)
-    assert parse(_text(type="drop", branch=2)) == protocol.Drop(2)
-    assert parse(_text(type="run", branch=2, on=True)) == protocol.RunOn(2, True)
+    assert parse(sliders) == messages.Keys((), (), 0, (("a/0", 1.0),), (3.0, -0.5))
+    assert parse(_text(type="rewind", ticks=3, moment=40)) == messages.Rewind(3, 40)
+    assert parse(_text(type="branch")) == messages.Fork()
+    assert parse(_text(type="switch", branch=2)) == messages.Switch(2)
+    assert parse(_text(type="drop", branch=2)) == messages.Drop(2)
+    assert parse(_text(type="run", branch=2, on=True)) == messages.RunOn(2, True)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_greeting_is_checked():
             check_hello(parse(_text(type="hello", **fields)), "secret")
         assert caught.value.code == code
     with pytest.raises(ProtocolError, match="first message"):
-        check_hello(protocol.StepOnce(), "secret")
+        check_hello(messages.StepOnce(), "secret")
 
 
 def test_the_header_is_twenty_eight_little_endian_bytes():

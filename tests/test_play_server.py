@@ -19,8 +19,8 @@ from websockets.sync.client import connect
 
 from worldloom.errors import WorldloomError
 from worldloom.play import protocol
-from worldloom.play.connection import Limits
 from worldloom.play.guard import Guard
+from worldloom.play.limits import Limits
 from worldloom.play.measure import measure
 from worldloom.play.protocol import Header
 from worldloom.play.server import Address, serve, served_in_thread

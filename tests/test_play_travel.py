@@ -14,8 +14,9 @@ from test_play_server import SOON, Page, lit, serving, until
 
 from worldloom.models.dream import DreamMark
 from worldloom.play import protocol
+from worldloom.play.branch import BRANCHES, Refused
 from worldloom.play.clock import Latency
-from worldloom.play.player import BRANCHES, Player, Refused
+from worldloom.play.player import Player
 from worldloom.play.protocol import Header
 from worldloom.play.session import Session, from_clips, from_seed
 from worldloom.seeding import rng

@@ -1,113 +1,49 @@
 """One page and its session, from greeting to goodbye.
 
-Four tasks share one event loop: read what the page sends, tick the world on a
-server clock, send frames, report. All of the world's work runs on the one
-world thread that the server owns. Everything here belongs to one socket: two
-pages share nothing but the world, which keeps no state.
+Tasks share one event loop: they read what the page sends, tick the world on a
+server clock, send frames, make films, and report. All of the world's work runs
+on the one world thread that the server owns. Everything here belongs to one
+socket: two pages share nothing but the world, which keeps no state. What the
+page wants is kept by its wishes, and frames on their way by its outbox.
 """
 
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from worldloom.play import protocol
-from worldloom.play.beside import RealSide, joined
+from worldloom.play.branch import Refused, Shown
 from worldloom.play.clock import Latency, next_deadline
 from worldloom.play.export import Exporter
-from worldloom.play.input import Held
 from worldloom.play.limits import Limits, Rate
-from worldloom.play.player import Player, Refused, Shown
-from worldloom.play.protocol import (
+from worldloom.play.messages import (
     Ack,
-    Anchor,
-    Compare,
     Drop,
-    Export,
     Fork,
     Future,
-    Futures,
-    Header,
     Hello,
-    Keys,
+    Message,
     Open,
-    Pause,
-    ProtocolError,
-    Record,
     Reset,
     Rewind,
     RunOn,
-    Share,
-    Speed,
-    StepOnce,
     Switch,
     Travel,
     Visit,
-    Wrong,
 )
+from worldloom.play.outbox import Outbox, Outgoing
+from worldloom.play.player import Player
+from worldloom.play.protocol import ProtocolError
 from worldloom.play.session import Frame, Session
+from worldloom.play.tally import Counts
 from worldloom.play.together import Together
 from worldloom.play.visitor import Nearby, Visitor
-
-MAX_ARRIVALS = 64
-MAX_ORDERS = 32
-MAX_EXPORTS = 4
-MAX_PARTS = 64
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A finished frame that waits for the page.
-
-    Args:
-      arrivals: when the inputs that no page has seen the effect of arrived.
-      input_time: the page's own time of the newest input.
-    """
-
-    id: int
-    shown: Shown
-    flags: int
-    model_seconds: float = 0.0
-    arrivals: tuple[float, ...] = ()
-    input_time: int = 0
-
-
-@dataclass
-class Counts:
-    """What happened so far: ticks, frames sent and dropped, ticks that began late."""
-
-    ticks: int = 0
-    sent: int = 0
-    dropped: int = 0
-    late: int = 0
-
-
-@dataclass
-class _Wishes:
-    """What the page wants, as the ticking task finds it."""
-
-    held: Held = field(default_factory=Held)
-    arrivals: tuple[float, ...] = ()
-    input_time: int = 0
-    paused: bool = False
-    speed: float = 1.0
-    steps: int = 0
-    orders: deque[Reset | Travel | Visit] = field(default_factory=deque)
-    parts: list[str] = field(default_factory=list)
-
-    def order(self, wish: Reset | Travel | Visit) -> None:
-        """Puts a wish in the queue; a reset takes the place of one just before it."""
-        if isinstance(wish, Reset) and self.orders and isinstance(self.orders[-1], Reset):
-            self.orders.pop()
-        if len(self.orders) >= MAX_ORDERS:
-            raise ProtocolError("malformed", f"more than {MAX_ORDERS} wishes at once", "ask slower")
-        self.orders.append(wish)
+from worldloom.play.wishes import Wishes
 
 
 class Connection:
@@ -139,7 +75,6 @@ class Connection:
         self._together = together
         self._run = together.run
         self._exporter = exporter
-        self._exports: asyncio.Queue[Export] = asyncio.Queue(MAX_EXPORTS)
         self._limits = limits
         self._player = Player(session, self.latency, limits.history, beside=nearby.beside)
         self._visitor = Visitor(
@@ -150,17 +85,12 @@ class Connection:
             tick=together.tick,
             tell=socket.send_json,
         )
-        self._codes = frozenset(c for button in session.keys.buttons for c in button.codes)
-        self._wishes = _Wishes()
+        codes = frozenset(c for button in session.keys.buttons for c in button.codes)
+        self._wishes = Wishes(codes, exporter.files.pictures)
+        self._outbox = Outbox(socket, latency=self.latency, counts=self.counts)
         self._wake = asyncio.Event()
-        self._sendable = asyncio.Event()
-        self._acked = asyncio.Event()
-        self._waiting: Outgoing | None = None
-        self._in_flight: int | None = None
-        self._sent_at = 0.0
-        self._frame_id = 0
         self._seed = 0
-        self._began = self._active = time.monotonic()
+        self._active = time.monotonic()
         self._warned = False
         self._over: asyncio.Future[ProtocolError] = asyncio.get_running_loop().create_future()
 
@@ -183,7 +113,8 @@ class Connection:
         visitor = self._visitor
         try:
             async with asyncio.TaskGroup() as tasks:
-                works = (self._read(), self._tick(self._player), self._send(), self._report())
+                send = self._outbox.send()
+                works = (self._read(), self._tick(self._player), send, self._report())
                 for task in (*works, self._export(self._player), visitor.work(), visitor.store()):
                     tasks.create_task(task)
                 tasks.create_task(self._ended())
@@ -213,69 +144,15 @@ class Connection:
                 raise ProtocolError("rate", f"more than {limit:g} messages a second", "say less")
             self._heard(message)
 
-    def _heard(self, message: protocol.Message) -> None:
-        if not isinstance(message, Ack):
+    def _heard(self, message: Message) -> None:
+        if isinstance(message, Hello):
+            raise ProtocolError("malformed", "`hello` came twice")
+        if isinstance(message, Ack):
+            self._outbox.ack(message.frame)
+        else:
             self._active, self._warned = time.monotonic(), False
-        _HEARD[type(message)](self, message)
+            self._wishes.hear(message)
         self._wake.set()
-
-    def _hear_keys(self, message: Keys) -> None:
-        wishes = self._wishes
-        held, tapped = self._known(message.held), self._known(message.tapped)
-        wishes.held = wishes.held.changed(held, tapped, axes=message.axes, mouse=message.mouse)
-        wishes.arrivals = (*wishes.arrivals, time.monotonic())[-MAX_ARRIVALS:]
-        wishes.input_time = message.time
-
-    def _hear_ack(self, message: Ack) -> None:
-        if message.frame == self._in_flight:
-            self._in_flight = None
-            self._acked.set()
-            self._sendable.set()
-
-    def _hear_pause(self, message: Pause) -> None:
-        self._wishes.paused, self._wishes.steps = message.on, 0
-
-    def _hear_step(self, _: StepOnce) -> None:
-        wishes = self._wishes
-        wishes.steps = min(wishes.steps + 1, 8) if wishes.paused else 1
-        wishes.paused = True
-
-    def _hear_speed(self, message: Speed) -> None:
-        self._wishes.speed = message.factor
-
-    def _hear_export(self, message: Export) -> None:
-        if self._exports.full():
-            raise ProtocolError("malformed", f"more than {MAX_EXPORTS} films at once", "ask slower")
-        self._exports.put_nowait(message)
-
-    def _hear_reset(self, message: Reset) -> None:
-        image = self._exporter.files.pictures.get(message.picture)
-        self._wishes.order(replace(message, image=image))
-
-    def _hear_order(self, message: Travel) -> None:
-        self._wishes.order(message)
-
-    def _hear_visit(self, message: Visit) -> None:
-        if isinstance(message, Futures):
-            self._wishes.paused, self._wishes.steps = True, 0
-        self._wishes.order(message)
-
-    def _hear_open(self, message: Open) -> None:
-        """Keeps the parts of a shared moment until all of them are there."""
-        parts = self._wishes.parts
-        parts.append(message.code)
-        if len(parts) > MAX_PARTS:
-            raise ProtocolError("malformed", f"a moment in more than {MAX_PARTS} parts")
-        if not message.more:
-            self._wishes.order(Open("".join(parts)))
-            parts.clear()
-
-    def _hear_hello(self, _: Hello) -> None:
-        raise ProtocolError("malformed", "`hello` came twice")
-
-    def _known(self, codes: tuple[str, ...]) -> tuple[str, ...]:
-        """Keys of no button are dropped here, so that nothing can pile up."""
-        return tuple(code for code in codes if code in self._codes)
 
     async def _tick(self, player: Player) -> None:
         """The server clock. Everything but a plain tick makes it start over."""
@@ -283,7 +160,7 @@ class Connection:
         deadline = self._start_over()
         offered = Outgoing(0, Shown(Frame(np.empty(0), 0, 0, False)), 0)
         while True:
-            if await self._page_listens():
+            if await self._outbox.page_listens(self._limits.pause_after):
                 deadline = self._start_over()
             if wishes.orders:
                 offered = await self._grant(player, wishes.orders.popleft()) or offered
@@ -372,19 +249,6 @@ class Connection:
         self.latency.add("wait", max(0.0, rest))
         await self._together.sleep_until(deadline)
 
-    async def _page_listens(self) -> bool:
-        """Stands still while a frame has been unacknowledged for too long; True if it did."""
-        stood = False
-        while self._silence() > self._limits.pause_after:
-            stood = True
-            self._acked.clear()
-            await self._acked.wait()
-        return stood
-
-    def _silence(self) -> float:
-        """For how long the frame in flight has been unacknowledged."""
-        return 0.0 if self._in_flight is None else time.monotonic() - self._sent_at
-
     def _offer(
         self,
         shown: Shown,
@@ -394,67 +258,15 @@ class Connection:
         arrivals: tuple[float, ...] = (),
         input_time: int = 0,
     ) -> Outgoing:
-        """Puts a frame in the one waiting place; an older one there is dropped."""
-        self._frame_id += 1
+        """Puts a frame in the outbox."""
         self._seed = shown.frame.seed
         flags |= protocol.PAUSED if self._wishes.paused else 0
-        flags |= protocol.ENDED if shown.frame.ended else 0
-        flags |= protocol.BESIDE if shown.side is not None else 0
-        offered = Outgoing(self._frame_id, shown, flags, seconds, arrivals, input_time)
-        if self._waiting is not None:
-            self.counts.dropped += 1
-            offered = replace(
-                offered,
-                flags=flags | (self._waiting.flags & (protocol.RESET | protocol.REWOUND)),
-                arrivals=self._waiting.arrivals + arrivals,
-                input_time=input_time or self._waiting.input_time,
-            )
-        self._waiting = offered
-        self._sendable.set()
-        return offered
-
-    async def _send(self) -> None:
-        while True:
-            self._sendable.clear()
-            if self._waiting is not None and self._in_flight is None:
-                outgoing, self._waiting = self._waiting, None
-                await self._send_frame(outgoing)
-            else:
-                await self._sendable.wait()
-
-    async def _send_frame(self, outgoing: Outgoing) -> None:
-        begin = time.monotonic()
-        self._in_flight, self._sent_at = outgoing.id, begin
-        image, side = outgoing.shown.frame.image, outgoing.shown.side
-        if side is not None:
-            image = joined([side.image, image])
-            await self._socket.send_json(_gap(side, outgoing.shown))
-        if max(image.shape[:2]) <= protocol.RAW_SIDE:
-            kind, body = protocol.encode(image)
-        else:  # JPEG takes its time: beside the next step, not before it
-            kind, body = await asyncio.to_thread(protocol.encode, image)
-        self.latency.add("encode", time.monotonic() - begin)
-        doubt = outgoing.shown.frame.doubt
-        header = Header(
-            outgoing.id,
-            outgoing.input_time,
-            round(1e3 * (time.monotonic() - self._began)),
-            round(1e4 * outgoing.model_seconds),
-            kind,
-            outgoing.flags,
-            outgoing.shown.moment,
-            outgoing.shown.branch,
-            protocol.NO_DOUBT if doubt is None else round(254 * min(1.0, max(0.0, doubt))),
-        )
-        await self._socket.send_bytes(header.pack() + body)
-        self.counts.sent += 1
-        for arrival in outgoing.arrivals:
-            self.latency.add("input_to_frame", time.monotonic() - arrival)
+        return self._outbox.offer(shown, flags, seconds, arrivals=arrivals, input_time=input_time)
 
     async def _export(self, player: Player) -> None:
         """Makes films, one after another."""
         while True:
-            wish = await self._exports.get()
+            wish = await self._wishes.exports.get()
             try:
                 moments = await self._run(player.kept)
                 await self._exporter.make(moments, wish, self._socket.send_json)
@@ -469,7 +281,7 @@ class Connection:
         """Sends `stats` now and then, and gives up on a page that stays silent."""
         while True:
             await asyncio.sleep(self._limits.stats_every)
-            if self._silence() > self._limits.close_after:
+            if self._outbox.silence() > self._limits.close_after:
                 limit = self._limits.close_after
                 raise ProtocolError("slow", f"no frame was acknowledged for {limit:g} s")
             await self._mind_idleness()
@@ -509,23 +321,6 @@ def _begin(player: Player, order: Reset) -> Shown:
     return player.start(order.seed, order.image)
 
 
-# What each message does, on the event loop. A message of its own effect gets a line here.
-_HEARD: dict[type, Callable[[Connection, Any], None]] = {
-    Hello: Connection._hear_hello,
-    Keys: Connection._hear_keys,
-    Ack: Connection._hear_ack,
-    Pause: Connection._hear_pause,
-    StepOnce: Connection._hear_step,
-    Speed: Connection._hear_speed,
-    Export: Connection._hear_export,
-    Reset: Connection._hear_reset,
-    **dict.fromkeys((Rewind, Fork, Switch, Drop, RunOn), Connection._hear_order),
-    **dict.fromkeys(
-        (Compare, Anchor, Futures, Future, Record, Wrong, Share), Connection._hear_visit
-    ),
-    Open: Connection._hear_open,
-}
-
 # What each order does, on the world thread, between two ticks; it answers with a frame.
 _ORDERS: dict[type, Callable[[Player, Any], Shown]] = {
     Reset: _begin,
@@ -537,23 +332,7 @@ _ORDERS: dict[type, Callable[[Player, Any], Shown]] = {
 }
 
 
-def _gap(side: RealSide, shown: Shown) -> dict[str, Any]:
-    """How far the two panes of the frame that follows are apart."""
-    gap = side.gap
-    apart = None if gap is None or gap.apart is None else min(gap.apart, 99.0)
-    return {
-        "type": "beside",
-        "branch": shown.branch,
-        "moment": shown.moment,
-        "error": None if gap is None else round(gap.error, 4),
-        "apart": None if apart is None else round(apart, 1),
-        "wrong": gap is not None and gap.wrong,
-        "parted": side.parted,
-        "ended": side.ended,
-    }
-
-
-async def receive(socket: WebSocket) -> protocol.Message:
+async def receive(socket: WebSocket) -> Message:
     """The next message of the page.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from worldloom.play.files import Files, Film
-from worldloom.play.protocol import Export
+from worldloom.play.messages import Export
 from worldloom.play.reel import Reel, scale_for
 from worldloom.play.session import Moment, Session
 

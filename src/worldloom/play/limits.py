@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from worldloom.errors import WorldloomError
-from worldloom.play.player import HISTORY
+from worldloom.play.branch import HISTORY
 
 LEDGER = 6000  # ticks that all sessions together may go back
 

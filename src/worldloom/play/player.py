@@ -1,13 +1,12 @@
 """Where one person is in time: the present, the recent past, and branches of both.
 
-Pure, like the session under it. A branch is a list of moments, the newest last; branches
-that grew from one another hold the same moments, so that a branch costs what is new in it.
+Pure, like the session under it. What a branch holds is said in `branch.py`.
 """
 
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,69 +15,13 @@ from worldloom.actions import Action
 from worldloom.errors import WorldloomError
 from worldloom.play.along import Along
 from worldloom.play.beside import Beside, RealSide
+from worldloom.play.branch import BRANCHES, HISTORY, Branch, Refused, Shown, Ticked
 from worldloom.play.clock import Latency
 from worldloom.play.futures import Fan, Plan
 from worldloom.play.input import Played
 from worldloom.play.session import Frame, Moment, Session, SessionState, ended
 from worldloom.play.taping import Taping
 from worldloom.play.trace import Origin, Trace
-
-HISTORY = 600
-BRANCHES = 8
-
-
-class Refused(Exception):
-    """A wish that cannot be granted, and need not end the session.
-
-    Args:
-      message: why, for people.
-      hint: what to do about it.
-    """
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A frame, and where it stands.
-
-    Args:
-      branch: id of its branch.
-      moment: its number on that branch: ticks since the session began, resets included.
-      side: the same moment for real, where it is asked for.
-    """
-
-    frame: Frame
-    branch: int = 0
-    moment: int = 0
-    side: RealSide | None = None
-
-
-Ticked = tuple[Shown, float]
-
-
-@dataclass
-class Branch:
-    """One course of events.
-
-    Args:
-      id: counts from 1.
-      parent: the branch that it grew from, 0 for the first.
-      root: number of the moment that it grew from.
-      moment: number of its newest moment.
-      past: the newest moments, oldest first; empty where the world cannot go back.
-      runs: goes on without keys while nobody is on it.
-    """
-
-    id: int
-    parent: int
-    root: int
-    moment: int
-    past: deque[Moment] = field(repr=False)
-    runs: bool = False
 
 
 class Player:

@@ -33,6 +33,7 @@ from worldloom.play.export import Exporter
 from worldloom.play.files import Files
 from worldloom.play.guard import Guard, read_token, same_token
 from worldloom.play.limits import Limits, limits_for
+from worldloom.play.messages import Hello
 from worldloom.play.pool import Pool, pooled
 from worldloom.play.protocol import ProtocolError
 from worldloom.play.session import MakeStart, Session
@@ -137,7 +138,7 @@ class Room:
                 while self.here:
                     await asyncio.sleep(0.02)
 
-    async def _greeted(self, web_socket: WebSocket) -> protocol.Hello:
+    async def _greeted(self, web_socket: WebSocket) -> Hello:
         """The greeting of a page that may stay."""
         if self._strangers >= STRANGERS:
             raise ProtocolError("busy", "too many pages are at the door", "try again")
@@ -154,7 +155,7 @@ class Room:
             raise ProtocolError("busy", words, "it lets you in when somebody leaves")
         return hello
 
-    async def _play(self, web_socket: WebSocket, hello: protocol.Hello) -> None:
+    async def _play(self, web_socket: WebSocket, hello: Hello) -> None:
         connection = Connection(
             web_socket,
             self.session,

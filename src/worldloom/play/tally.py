@@ -50,6 +50,16 @@ class Ticks:
 
 
 @dataclass
+class Counts:
+    """What happened in a session so far: ticks, frames sent and dropped, ticks that began late."""
+
+    ticks: int = 0
+    sent: int = 0
+    dropped: int = 0
+    late: int = 0
+
+
+@dataclass
 class Tally:
     """What happened in all sessions of a server.
 

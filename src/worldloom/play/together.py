@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from worldloom.play.branch import Ticked
 from worldloom.play.input import Played
-from worldloom.play.player import Player, Ticked, tick_together
+from worldloom.play.player import Player, tick_together
 from worldloom.play.tally import Ticks
 
 REJOIN = 4  # rounds of the event loop from the end of one tick to the next one's beginning

@@ -18,9 +18,9 @@ from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
 from worldloom.play import share
 from worldloom.play.beside import Beside
+from worldloom.play.branch import Refused, Shown, Ticked
 from worldloom.play.futures import Fan, Plan, grid_picture
-from worldloom.play.player import Player, Refused, Shown, Ticked
-from worldloom.play.protocol import (
+from worldloom.play.messages import (
     Anchor,
     Compare,
     Future,
@@ -31,6 +31,7 @@ from worldloom.play.protocol import (
     Visit,
     Wrong,
 )
+from worldloom.play.player import Player
 from worldloom.play.session import Session
 from worldloom.play.share import Mode, Shared
 from worldloom.play.shelf import Kind, Shelf
