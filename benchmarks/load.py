@@ -25,6 +25,9 @@ import load_fuzz
 import results
 from load_client import Player, Server, wait_for
 
+from worldloom.data.check import check_store
+from worldloom.data.store import Store
+
 THREADS = 1  # of the server's torch: the other core is for its sockets and for the players
 
 
@@ -127,12 +130,20 @@ async def _frames_in(players: list[Player], seconds: float) -> float:
 
 
 async def killed(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """The server dies without a word and is started again: do all come back by themselves?"""
-    server = Server(given, folder, sessions=16)
+    """The server dies without a word and is started again: do all come back by themselves?
+
+    Two of them record when it dies; one has recorded something before.
+    """
+    visitors = folder / "visitors"
+    server = Server(given, folder, sessions=16, keep=visitors)
     async with server:
         players = [Player(server, seed, comes_back=True) for seed in range(8)]
         tasks = [asyncio.create_task(player.play()) for player in players]
         await wait_for(lambda: all(player.frames > 5 for player in players), 60)
+        await _recorded(players[0])
+        for player in players[:2]:
+            await player.record(True)
+        await asyncio.sleep(1)
         server.kill()
         await asyncio.sleep(0.5)
         before = [player.frames for player in players]
@@ -151,7 +162,20 @@ async def killed(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "seconds_down": up - begin,
         "seconds_to_come_back": back - up,
         "exit_code_after_ctrl_c": polite,
+        "recordings": sum(len(Store.open(store)) for store in visitors.iterdir()),
+        "recordings_broken": [
+            str(problem) for store in visitors.iterdir() for problem in check_store(store)
+        ],
     }
+
+
+async def _recorded(player: Player) -> None:
+    """Records a few frames, and waits until they are stored."""
+    await player.record(True)
+    before = player.frames
+    await wait_for(lambda: player.frames > before + 5, 60)
+    await player.record(False)
+    await wait_for(lambda: player.kept == 1, 60)
 
 
 async def measure(given: argparse.Namespace) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Server:
       sessions: that it takes.
       fps: ticks a second; by default the world's own.
       port: 0 for any free one.
+      keep: folder for what visitors record; None for nowhere.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Server:
         sessions: int,
         fps: float | None = None,
         port: int = 0,
+        keep: Path | None = None,
     ) -> None:
         self._token_file = folder / "token"
         self._words = (folder / "server.txt").open("ab")
@@ -62,6 +64,7 @@ class Server:
             *("--token-file", str(self._token_file)),
             *(["--store", given.store] if given.store else []),
             *(["--fps", str(fps)] if fps else []),
+            *(["--keep", str(keep)] if keep else []),
         ]
 
     async def __aenter__(self) -> "Server":
@@ -148,6 +151,7 @@ class Player:
         self.frames = 0
         self.waits: list[float] = []
         self.errors: list[str] = []
+        self.kept = 0  # recordings of its own that the server has stored
 
     async def play(self) -> None:
         """Plays until it leaves or is sent away."""
@@ -170,6 +174,7 @@ class Player:
             if isinstance(data, str):
                 if data.startswith('{"type":"error"'):
                     self.errors.append(json.loads(data)["code"])
+                self.kept += data.startswith('{"type":"kept"')
                 continue
             frame, shown = HEADER.unpack_from(data)[:2]
             self.frames += 1
@@ -186,6 +191,11 @@ class Player:
                 held = self._draw.sample(CODES, self._draw.randrange(3))
                 keys = {"type": "keys", "held": held, "tapped": [], "time": stamped}
                 await line.send(json.dumps(keys))
+
+    async def record(self, on: bool) -> None:
+        """Begins to record what it does, or ends that."""
+        assert self._socket is not None
+        await self._socket.send(json.dumps({"type": "record", "on": on}))
 
     async def leave(self, task: "asyncio.Task[Any]") -> None:
         """Goes, as a page does that is closed."""

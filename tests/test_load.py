@@ -32,6 +32,8 @@ def test_a_server_holds_out_under_load(tmp_path):
     assert report["crowd"]["rows_left"] == 0
     assert report["killed"]["came_back"] == 8
     assert report["killed"]["exit_code_after_ctrl_c"] == 0
+    assert report["killed"]["recordings"] == 1  # what was being recorded is lost, no more
+    assert report["killed"]["recordings_broken"] == []
 
 
 def test_what_the_attackers_call_harmless_is_so_and_the_rest_is_not(monkeypatch):

@@ -3,8 +3,9 @@
 A runner prints one JSON line about the model that it built, then answers each
 line on stdin with one JSON line on stdout: `train N` and `generate N CONTEXT`
 answer `{"seconds": [...]}`, one number for each of the N steps or frames; of
-several contexts the frames take turns, and N lists come back. It sleeps in between, so that peers can take turns on one machine. Knows the
-standard library only: the peers' environments have nothing of ours.
+several contexts the frames take turns, and N lists come back. It sleeps in
+between, so that peers can take turns on one machine. Knows the standard library
+only: the peers' environments have nothing of ours.
 """
 
 import argparse
