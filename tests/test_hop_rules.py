@@ -33,6 +33,20 @@ def test_a_game_is_over_when_it_is(played: list[tuple[Game, Level]]) -> None:
         assert abs(over(shown, plate, level) - len(shown)) <= (2 if died else 0)
 
 
+def test_the_lightest_touch_ends_a_game() -> None:
+    """With a tolerance of 1.5 pixels two endings of three were missed, and what a dream showed
+    after them was counted against it."""
+    touched = 0
+    for shown, plate, truth in games(64, 24):
+        level = make_level(int(truth["level"][0]))
+        assert over(shown, plate, level) == len(shown)
+        if len(shown) < hop.FRAMES + 1 and truth["coins"][-1].any():
+            touched += 1
+            invented = np.concatenate([shown, np.repeat(shown[:1], 5, 0)])
+            assert over(invented, plate, level) == len(shown)
+    assert touched >= 5
+
+
 def test_a_second_player_is_seen(played: list[tuple[Game, Level]]) -> None:
     (shown, plate, truth), level = played[0]
     size, twice = shown.shape[1], shown[:40].copy()

@@ -13,8 +13,8 @@ from worldloom.envs.hop_level import SOLID, Level
 RULES = ("one player", "outside solids", "coins stay taken")
 
 PLAYER, ENEMY = (6, 8), (8, 6)  # width and height in pixels at size 64
-# What is read off a picture may be off by a pixel or two: less is no overlap.
-INSIDE, TOUCH = 3.0, 1.5
+# What is read off a picture may be off by a pixel or two: less is not inside the ground.
+INSIDE = 3.0
 # A coin counts as gone, or as there, once it was read so on this many frames running.
 SURE = 2
 
@@ -44,12 +44,13 @@ def broken(frames: np.ndarray, plate: np.ndarray, level: Level) -> dict[str, np.
 def over(frames: np.ndarray, plate: np.ndarray, level: Level) -> int:
     """Frames until the game must be over, as far as can be seen: all T where it goes on.
 
-    It is over with the frame in which player and enemy touch, or the last coin is gone.
+    It is over with the frame in which player and enemy touch, or the last coin is gone. An
+    enemy that is squashed is not drawn any more, and so is not touched.
     """
     seen = hop_reader.read(frames, plate, _places(level))
     apart_x = np.abs(seen["player_x"] - seen["enemy_x"])
     apart_y = np.abs(seen["player_y"] - seen["enemy_y"])
-    reach_x, reach_y = (np.add(PLAYER, ENEMY) / 2 - TOUCH).tolist()
+    reach_x, reach_y = (np.add(PLAYER, ENEMY) / 2).tolist()
     touch = (apart_x < reach_x) & (apart_y < reach_y)
     none = ~_surely(seen["coins"][:, : len(level.coins)]).any(1)
     end = touch | none
