@@ -7,6 +7,7 @@ on. Needs the extra `crafter`. `worldloom play runs/crafter` enters the result.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from recipes import steps
 from worldloom.actions import Categorical
+from worldloom.configs import Size
 from worldloom.envs import CRAFTER
 from worldloom.envs.make import Setup
 from worldloom.progress import Progress
@@ -22,8 +24,9 @@ from worldloom.progress import Progress
 # of the tokenizer is one cell; at the usual 64x64 a cell is 7 and no patch fits.
 GAME = Setup(CRAFTER, size=(72, 72))
 USUAL = steps.Plan(
-    out=Path("runs/crafter"), episodes=180, frames=120, steps=6000, judged=48, seed=0, publish=False
+    out=Path("runs/crafter"), episodes=500, frames=120, steps=1500, judged=48, seed=0, publish=False
 )
+FIRST = 5200  # updates before those that `steps` counts
 
 
 class Walker:
@@ -63,6 +66,19 @@ class Walkers:
         return Walker(component.labels)
 
 
+def corrected(updates: int) -> Size:
+    """Training on the world's own mistakes, once it has learned to see.
+
+    Before it, a cow that could go one way or another went both ways, and herds grew from it.
+    """
+    base = steps.small_world(GAME.size or (72, 72), updates)
+    return replace(
+        base,
+        schedule=replace(base.schedule, rate=8e-4, muon_rate=8e-3, warmup=50),
+        forcing=replace(base.forcing, self_fed=0.25, fed_depth=4, fed_passes=2, wiped=0.25),
+    )
+
+
 def main() -> None:
     plan = steps.ask(__doc__ or "", USUAL)
     progress = Progress(dict.fromkeys(["record", "tokenizer", "dynamics", "evaluate"], 0.0))
@@ -70,7 +86,9 @@ def main() -> None:
     progress.begin("record")
     store = steps.record_missing(plan, GAME, (Walkers(),), progress)
 
-    steps.train(plan, store, progress)
+    first = replace(plan, out=plan.out / "first", steps=min(FIRST, 100 * plan.steps))
+    steps.train(first, store, progress)
+    steps.train(plan, store, progress, corrected(plan.steps), begin=first.out)
 
     progress.begin("evaluate")
     report = steps.judge(plan, store, progress)

@@ -23,7 +23,7 @@ USUAL = steps.Plan(
     out=Path("runs/hop64"),
     episodes=1200,
     frames=401,
-    steps=12_000,
+    steps=13_200,
     judged=120,
     seed=0,
     publish=False,
@@ -32,7 +32,10 @@ USUAL = steps.Plan(
 
 
 def size_of(updates: int) -> Size:
-    """Size nano, a third wider, which sees its own mistakes in the last part of its training."""
+    """Size nano, a third wider, which sees its own mistakes in the later part of its training.
+
+    In the last part it also learns to find again what a past has lost.
+    """
     base = nano(GAME.size or (64, 64))
     tokenizer = PatchShape(base.frame, patch=8, channels=128)
     return replace(
@@ -42,7 +45,9 @@ def size_of(updates: int) -> Size:
         tokenizer_batches=replace(base.tokenizer_batches, rows=2048),
         schedule=replace(base.schedule, steps=updates, ema=0.999, warmup=200),
         batches=replace(base.batches, rows=4),
-        forcing=replace(base.forcing, self_fed=0.25, fed_from=0.6, fed_depth=4),
+        forcing=replace(
+            base.forcing, self_fed=0.25, fed_from=0.55, fed_depth=4, wiped=0.25, wiped_from=0.85
+        ),
     )
 
 

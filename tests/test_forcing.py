@@ -1,5 +1,6 @@
 """What a training step shows the dynamics: row kinds, and the past as generation commits it."""
 
+import pytest
 import torch
 from worlds import keys, tiny_dynamics, tiny_shape
 
@@ -47,9 +48,10 @@ def test_the_past_is_the_recording_at_the_level_of_the_context():
 
 
 @torch.no_grad()
-def test_a_fed_past_is_a_dream_frame_by_frame():
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_fed_past_is_a_dream_frame_by_frame(passes):
     """As deep as the clip is long, the parallel passes equal dreaming one frame after another."""
-    forcing = Forcing(**{**vars(FED), "fed_depth": 4})
+    forcing = Forcing(**{**vars(FED), "fed_depth": 4, "fed_passes": passes})
     objective = DynamicsObjective(tiny_dynamics(copy=1), forcing)
     clean, action = inputs()
     draws = drawn(forcing, 1.0, batch=3)
@@ -60,8 +62,11 @@ def test_a_fed_past_is_a_dream_frame_by_frame():
     plain = real.clone()
     for frame in range(2, 5):
         noise, level = draws.noise[:, frame : frame + 1], torch.zeros(3, 1, dtype=torch.int64)
-        told = action[:, : frame + 1]
-        own = objective.model(noise, level, level + 3, told, None, plain[:, :frame])
+        told, z = action[:, : frame + 1], noise
+        for index in range(passes):
+            at = level + 8 * index // passes
+            own = objective.model(z, at, level + 3, told, None, plain[:, :frame])
+            z = z + (own - z) / (passes - index)
         again = draws.past_noise[:, frame : frame + 1]
         plain[:, frame] = corrupt(own, again, level + 7, 8)[:, 0]
     assert torch.allclose(fed[0], plain[0], atol=1e-5)

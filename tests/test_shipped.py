@@ -49,6 +49,8 @@ def test_a_shipped_world_names_no_folder_of_a_machine(name: str) -> None:
         config = json.loads(file.read_text())
         assert config["store"] == "store"
         assert "/" not in config["made"]["command"]
+        assert "begin" not in config
+    assert (run / "store" / "index.parquet").exists()  # else opening it would write one
 
 
 def test_the_first_world_is_there() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,40 @@ def test_ten_steps_and_ten_more_equal_twenty(tmp_path, kind):
         assert one.keys() == two.keys()
         assert all(torch.equal(one[name], two[name]) for name in one)
     assert not (halves / "dynamics/checkpoint.safetensors").exists()
+
+
+def test_a_run_that_begins_with_another_learns_on_from_it_and_resumes_exactly(tmp_path):
+    store, size = make_store(tmp_path / "store"), small_size(steps=6)
+    for name in ("first", "on", "halves"):
+        train_tokenizer(store, tmp_path / name, size, Options())
+    first = tmp_path / "first"
+    train_dynamics(store, first, size, Options())
+    still = replace(size, schedule=replace(size.schedule, rate=0.0, muon_rate=0.0, decay=0.0))
+    train_tokenizer(store, tmp_path / "still", size, Options())
+    train_dynamics(store, tmp_path / "still", still, Options(), begin=first)
+    one, two = weights(first, "dynamics"), weights(tmp_path / "still", "dynamics")
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+    train_dynamics(store, tmp_path / "on", size, Options(), begin=first)
+    train_dynamics(store, tmp_path / "halves", size, Options(until=3), begin=first)
+    train_dynamics(store, tmp_path / "halves", size, Options(), resume=True)
+    two, three = weights(tmp_path / "on", "dynamics"), weights(tmp_path / "halves", "dynamics")
+    assert not torch.equal(one["embed.weight"], two["embed.weight"])
+    assert all(torch.equal(two[name], three[name]) for name in two)
+
+
+def test_a_run_of_another_kind_is_not_begun_with(tmp_path):
+    store, size = make_store(tmp_path / "store"), small_size(steps=2)
+    train_tokenizer(store, tmp_path / "first", size, Options())
+    train_dynamics(store, tmp_path / "first", size, Options())
+    train_tokenizer(store, tmp_path / "run", size, Options())
+    wider = replace(size, dynamics=replace(size.dynamics, registers=3))
+    with pytest.raises(WorldloomError, match="another shape than size test.*: registers"):
+        train_dynamics(store, tmp_path / "run", wider, Options(), begin=tmp_path / "first")
+    other = make_store(tmp_path / "other", seed=5)
+    train_tokenizer(other, tmp_path / "stranger", size, Options())
+    with pytest.raises(WorldloomError, match="have different tokenizers"):
+        train_dynamics(store, tmp_path / "stranger", size, Options(), begin=tmp_path / "first")
+    assert not (tmp_path / "stranger/dynamics").exists()
 
 
 def test_another_seed_is_another_run(tmp_path):
@@ -201,7 +236,8 @@ def test_rows_that_do_not_divide_among_ranks_are_refused():
 _SCRIPT = textwrap.dedent(
     """
     import sys
-    from pathlib import Path
+    from dataclasses import replace
+from pathlib import Path
     import torch
     torch.set_num_threads(1)  # as conftest does: bits may depend on the number of threads
     sys.path.insert(0, {tests!r})

@@ -65,6 +65,8 @@ class Forcing:
       fed_from: share of the steps after which there are such rows.
       fed_depth: at most so many predictions, each from the one before, stand between such
         a past and the recording.
+      fed_passes: denoising passes of such a prediction; with one it is the mean of all that
+        could come next, with more it is one of them, as in a dream.
       wiped: share of rows, with `committed`, in whose past what moves is missing for up to
         `WIPED_FRAMES` frames in a part of the picture: there the clip's median is seen. What a
         dream has lost it then finds again from the frames before.
@@ -82,6 +84,7 @@ class Forcing:
     self_fed: float = 0.0
     fed_from: float = 0.0
     fed_depth: int = 1
+    fed_passes: int = 1
     wiped: float = 0.0
     wiped_from: float = 0.0
 

@@ -39,6 +39,7 @@ def pack_world(run: str | Path, folder: str | Path, *, sampler: Sampler | None =
         for stage in ("tokenizer", "dynamics"):
             file = part / stage / "config.json"
             config = {**json.loads(file.read_text()), "store": "store", "episodes": []}
+            config.pop("begin", None)  # a folder of this machine
             write_text(file, json.dumps(config, indent=2) + "\n")
         part.rename(folder)
     finally:
@@ -58,3 +59,4 @@ def _beginnings(source: Store, path: Path) -> None:
         episode = source.read(name, 0, FRAMES)
         cut = source.row(name).length > FRAMES
         starts.append(replace(episode, terminated=False, truncated=True) if cut else episode)
+    starts.refresh()  # writes its index: where a package lies, nobody may write later

@@ -14,7 +14,7 @@ from worldloom.data.latents import write_latents
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
-from worldloom.hub import load_tokenizer, weights_hash
+from worldloom.hub import load_dynamics, load_tokenizer, weights_hash
 from worldloom.models.dream import DreamWorld, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchTokenizer
@@ -196,8 +196,8 @@ class DynamicsObjective(nn.Module):
         """The past `[B, T - 1, N, D]` as generation commits it.
 
         In the fed rows all frames but those that are only shown are what the model made of
-        them: its own mistakes, while there is still a truth to return to. Each pass
-        predicts all frames from the ones before, so n passes give n steps of a dream.
+        them: its own mistakes, while there is still a truth to return to. Each round
+        predicts all frames from the ones before, so n rounds give n steps of a dream.
         """
         grid, first = self.model.shape.grid, self.forcing.shown
         last = draws.signal.new_full(clean[:, 1:].shape[:2], grid - 1)
@@ -214,16 +214,27 @@ class DynamicsObjective(nn.Module):
         finest = torch.full_like(level, grid.bit_length() - 1)
         noise, again = draws.noise[rows, first:-1], draws.past_noise[rows, first:]
         told, images = action[rows, :-1], draws.images[rows]
-        for passes in range(int(draws.fed.max())):
-            own = self.model(noise, level * 0, finest, told, images, fed[:, :-1])
-            deeper = (draws.fed[rows] > passes)[:, None, None, None]
+        count = self.forcing.fed_passes
+        for depth in range(int(draws.fed.max())):
+            own = noise
+            for index in range(count):
+                at = torch.full_like(level, index * grid // count)
+                sharper = self.model(own, at, finest, told, images, fed[:, :-1])
+                own = torch.lerp(own, sharper, 1 / (count - index))
+            deeper = (draws.fed[rows] > depth)[:, None, None, None]
             own = torch.where(deeper, corrupt(own, again, level, grid), fed[:, first:])
             fed = torch.cat([real[:, :first], own.to(real.dtype)], 1)
         return past.index_copy(0, rows, fed)
 
 
 def train_dynamics(
-    store: Store, run: Path, size: Size, options: Options, *, resume: bool = False
+    store: Store,
+    run: Path,
+    size: Size,
+    options: Options,
+    *,
+    resume: bool = False,
+    begin: Path | None = None,
 ) -> bool:
     """Trains RUN/dynamics on the latents of RUN/tokenizer.
 
@@ -233,10 +244,14 @@ def train_dynamics(
       size: shapes and schedule; a resumed stage keeps the ones it began with.
       options: how the run behaves.
       resume: go on with RUN/dynamics instead of making it.
+      begin: another run, with the same tokenizer and shape, whose finished weights are learned
+        on from, by the whole of this schedule and with fresh optimisers; None begins from chance.
 
     Returns:
       Whether the schedule was finished.
     """
+    if begin is not None:
+        _check_begin(begin, run, size)
     with ranks() as group:
         tokenizer = load_tokenizer(run).to(group.device)
         _check_frames(store, tokenizer, run)
@@ -254,6 +269,7 @@ def train_dynamics(
                 forcing=size.forcing,
                 seed=options.seed,
                 tokenizer=weights_hash(run / "tokenizer"),
+                begin=None if begin is None else str(begin.resolve()),
             )
             stage = Stage.create(run / "dynamics", facts) if group.leads else Stage(run, facts)
         if stage.done:
@@ -272,7 +288,11 @@ def _fit(
     batches, forcing = Batches(**stage.config["batches"]), Forcing(**stage.config["forcing"])
     seed = stage.config["seed"]
     torch.manual_seed(stream(seed, "dynamics weights"))
-    objective = DynamicsObjective(Dynamics(shape, cache.store.info.action), forcing)
+    model = Dynamics(shape, cache.store.info.action)
+    begin = stage.config.get("begin")
+    if begin is not None and not stage.checkpoint.exists():
+        model.load_state_dict(load_dynamics(Path(begin)).state_dict())
+    objective = DynamicsObjective(model, forcing)
     learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
     latents = _with_latents(cache, tokenizer, stage.config["tokenizer"])
     sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
@@ -333,6 +353,23 @@ def _with_latents(
 
     shape = (tokenizer.shape.tokens, tokenizer.shape.channels)
     return write_latents(cache, encode, identity=identity, shape=shape)
+
+
+def _check_begin(begin: Path, run: Path, size: Size) -> None:
+    """Raises one clear sentence where a run cannot be learned on from."""
+    other = load_dynamics(begin).shape
+    if other != size.dynamics:
+        names = [n for n, value in vars(other).items() if value != getattr(size.dynamics, n)]
+        raise WorldloomError(
+            f"the dynamics of `{begin}` is of another shape than size {size.name} for these "
+            f"frames: {', '.join(names)}",
+            "choose the --size that it was trained with",
+        )
+    if weights_hash(begin / "tokenizer") != weights_hash(run / "tokenizer"):
+        raise WorldloomError(
+            f"`{begin}` and `{run}` have different tokenizers",
+            f"copy the tokenizer: cp -r {begin}/tokenizer {run}/",
+        )
 
 
 def _check_frames(store: Store, tokenizer: Tokenizer | PatchTokenizer, run: Path) -> None:

@@ -65,6 +65,7 @@ def dynamics(
     batch: int | None = None,
     rate: float | None = None,
     bootstrap_rows: float | None = None,
+    begin: str | None = None,
     seed: int = 0,
     save_minutes: float = 5.0,
     track: Tracker = "none",
@@ -79,6 +80,7 @@ def dynamics(
       batch: clips of a short batch; the size's own number by default.
       rate: peak learning rate; the size's own by default.
       bootstrap_rows: share of rows that learn shortcuts; 1 is the paper's own sampling.
+      begin: folder of a finished run with the same tokenizer, whose weights are learned on from.
       seed: of everything random.
       save_minutes: minutes between two checkpoints.
       track: sends the metrics there too; metrics.jsonl is always written.
@@ -97,7 +99,9 @@ def dynamics(
         forcing = replace(chosen.forcing, bootstrap_rows=bootstrap_rows)
         chosen = replace(chosen, forcing=forcing)
     with _told(folder, "dynamics", seed=seed, minutes=save_minutes, track=track) as options:
-        train_dynamics(opened, folder, chosen, options)
+        train_dynamics(
+            opened, folder, chosen, options, begin=None if begin is None else Path(begin)
+        )
 
 
 def resume(*, resume: str) -> None:
