@@ -113,7 +113,7 @@ def test_a_run_of_another_kind_is_not_begun_with(tmp_path):
     train_dynamics(store, tmp_path / "first", size, Options())
     train_tokenizer(store, tmp_path / "run", size, Options())
     wider = replace(size, dynamics=replace(size.dynamics, registers=3))
-    with pytest.raises(WorldloomError, match="another shape than size test.*: registers"):
+    with pytest.raises(WorldloomError, match=r"another shape than size test.*: registers"):
         train_dynamics(store, tmp_path / "run", wider, Options(), begin=tmp_path / "first")
     other = make_store(tmp_path / "other", seed=5)
     train_tokenizer(other, tmp_path / "stranger", size, Options())
