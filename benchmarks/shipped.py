@@ -130,7 +130,7 @@ def scored(world: DreamWorld, store: Store, episodes: int) -> dict[str, Any]:
     if reader_of(store.info.env) is not None:
         horizon, accuracy = usable_horizon(world, store, episodes=episodes)
         figures |= {"usable_horizon_median": horizon, "reader_accuracy": accuracy}
-    figures |= idle(world, store)
+        figures |= idle(world, store)  # elsewhere night falls, and who idles is eaten
     if rules_of(store.info.env) is not None:
         figures |= free_play(world, store)
     return {

@@ -3,11 +3,12 @@
     python -m recipes.crafter_world --out runs/crafter
 
 Records, trains and scores; what is there already is kept: run it again to go
-on. Needs the extra `crafter`. `worldloom play runs/crafter` enters the result.
+on. Needs the extra `crafter`. `worldloom play runs/crafter` enters the result;
+`python -m recipes.ship runs/crafter crafter --passes 8 --temperature 0.75` puts it
+into the package.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 
 from recipes import steps
 from worldloom.actions import Categorical
-from worldloom.configs import Size
 from worldloom.envs import CRAFTER
 from worldloom.envs.make import Setup
 from worldloom.progress import Progress
@@ -24,9 +24,8 @@ from worldloom.progress import Progress
 # of the tokenizer is one cell; at the usual 64x64 a cell is 7 and no patch fits.
 GAME = Setup(CRAFTER, size=(72, 72))
 USUAL = steps.Plan(
-    out=Path("runs/crafter"), episodes=500, frames=120, steps=1500, judged=48, seed=0, publish=False
+    out=Path("runs/crafter"), episodes=500, frames=120, steps=5200, judged=48, seed=0, publish=False
 )
-FIRST = 5200  # updates before those that `steps` counts
 
 
 class Walker:
@@ -66,19 +65,6 @@ class Walkers:
         return Walker(component.labels)
 
 
-def corrected(updates: int) -> Size:
-    """Training on the world's own mistakes, once it has learned to see.
-
-    Before it, a cow that could go one way or another went both ways, and herds grew from it.
-    """
-    base = steps.small_world(GAME.size or (72, 72), updates)
-    return replace(
-        base,
-        schedule=replace(base.schedule, rate=8e-4, muon_rate=8e-3, warmup=50),
-        forcing=replace(base.forcing, self_fed=0.25, fed_depth=4, fed_passes=2, wiped=0.25),
-    )
-
-
 def main() -> None:
     plan = steps.ask(__doc__ or "", USUAL)
     progress = Progress(dict.fromkeys(["record", "tokenizer", "dynamics", "evaluate"], 0.0))
@@ -86,9 +72,7 @@ def main() -> None:
     progress.begin("record")
     store = steps.record_missing(plan, GAME, (Walkers(),), progress)
 
-    first = replace(plan, out=plan.out / "first", steps=min(FIRST, 100 * plan.steps))
-    steps.train(first, store, progress)
-    steps.train(plan, store, progress, corrected(plan.steps), begin=first.out)
+    steps.train(plan, store, progress)
 
     progress.begin("evaluate")
     report = steps.judge(plan, store, progress)

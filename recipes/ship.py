@@ -24,9 +24,11 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--passes", type=int, default=Sampler.passes, help="K when it is played")
     parser.add_argument("--hold", type=int, default=Sampler.hold, help="see Sampler")
+    parser.add_argument("--temperature", type=float, default=Sampler.temperature)
     parser.add_argument("--recipe", default="", help="the command that made the run")
     given = parser.parse_args()
-    ship(given.run, given.name, Sampler(passes=given.passes, hold=given.hold), given.recipe)
+    sampler = Sampler(passes=given.passes, hold=given.hold, temperature=given.temperature)
+    ship(given.run, given.name, sampler, given.recipe)
 
 
 def ship(run: Path, name: str, sampler: Sampler, recipe: str) -> None:

@@ -104,21 +104,10 @@ def small_world(frame: tuple[int, int], steps: int) -> Size:
     )
 
 
-def train(
-    plan: Plan,
-    store: Store,
-    progress: Progress,
-    size: Size | None = None,
-    begin: Path | None = None,
-) -> None:
+def train(plan: Plan, store: Store, progress: Progress, size: Size | None = None) -> None:
     """Trains the tokenizer, then the dynamics, or goes on with what was interrupted.
 
-    Args:
-      plan: where, and how long.
-      store: to learn from.
-      progress: is told.
-      size: None for `small_world`.
-      begin: a finished run whose dynamics is learned on from.
+    Without a size it is `small_world`.
     """
 
     def tell(step: int, steps: int, loss: float) -> None:
@@ -126,12 +115,9 @@ def train(
 
     size = size or small_world(store.info.cameras["main"], plan.steps)
     options = Options(seed=plan.seed, save_minutes=1.0, report=tell)
-    there = {s: (plan.out / s / "config.json").exists() for s in ("tokenizer", "dynamics")}
-    progress.begin("tokenizer")
-    train_tokenizer(store, plan.out, size, options, resume=there["tokenizer"])
-    progress.begin("dynamics")
-    begin = None if there["dynamics"] else begin
-    train_dynamics(store, plan.out, size, options, resume=there["dynamics"], begin=begin)
+    for stage, run in (("tokenizer", train_tokenizer), ("dynamics", train_dynamics)):
+        progress.begin(stage)
+        run(store, plan.out, size, options, resume=(plan.out / stage / "config.json").exists())
 
 
 def judge(plan: Plan, store: Store, progress: Progress, sampler: Sampler | None = None) -> Report:

@@ -112,6 +112,22 @@ def test_without_shortcuts_every_pass_is_told_the_finest_step():
     assert torch.equal(one, trace(told, clip, seeds, actions))
 
 
+@torch.no_grad()
+def test_a_lower_temperature_draws_from_a_narrower_noise():
+    """At 0 one future is left, whatever the seed; at 1 frames are drawn as ever."""
+
+    def drawn(seed, **sampler):
+        world = make_world(passes=1, snap=False, **sampler)
+        state, _ = world.start(make_clip(rows=1), torch.tensor([0]))
+        state = world.reseed(state, torch.tensor([seed]))
+        state, _ = world.step(state, keys(1, 1, seed=4)[:, 0])
+        return state.latents[:, -1]
+
+    spread = {t: (drawn(1, temperature=t) - drawn(2, temperature=t)).norm() for t in (0, 0.5, 1)}
+    assert spread[0] < 1e-5 < spread[0.5] < spread[1]
+    assert torch.equal(drawn(1, temperature=1.0), drawn(1))
+
+
 def test_same_seed_and_actions_give_the_same_bytes_and_another_seed_others():
     world, clip, actions = make_world(), make_clip(), keys(2, 12, seed=2)
     one = trace(world, clip, torch.tensor([1, 2]), actions)

@@ -125,6 +125,8 @@ class Sampler:
         what may come next.
       hold: levels of 255; a pixel that changes by no more keeps its colour. 0 holds nothing.
         For tokens that are patches of pixels.
+      temperature: spread of the noise that a frame is drawn from, against that of training.
+        Below 1 the likelier futures are drawn more often than they occur; 0 draws the mean.
     """
 
     passes: int = 4
@@ -132,6 +134,7 @@ class Sampler:
     snap: bool = True
     shortcuts: bool = True
     hold: int = 0
+    temperature: float = 1.0
 
 
 class DreamWorld:
@@ -206,6 +209,7 @@ class DreamWorld:
         """
         walk, shape, passes = self._walk(state, token), self.dynamics.shape, self.sampler.passes
         z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
+        z = z if self.sampler.temperature == 1 else z * self.sampler.temperature
         told = passes if self.sampler.shortcuts else shape.grid
         for index in range(passes):
             clean = walk.denoise(z, index * shape.grid // passes, told.bit_length() - 1)
