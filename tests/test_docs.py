@@ -54,7 +54,8 @@ def test_no_page_speaks_of_an_option_that_no_verb_has() -> None:
             word = parameter.name.replace("_", "-")
             known |= {f"--{word}", f"--no-{word}"}
     for page in sorted(DOCS.glob("*.md")):
-        said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text()))
+        own = re.sub(r"<sub>.*?</sub>", "", page.read_text())  # a benchmark's command
+        said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", own))
         assert said <= known, page.name
 
 

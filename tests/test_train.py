@@ -236,8 +236,7 @@ def test_rows_that_do_not_divide_among_ranks_are_refused():
 _SCRIPT = textwrap.dedent(
     """
     import sys
-    from dataclasses import replace
-from pathlib import Path
+    from pathlib import Path
     import torch
     torch.set_num_threads(1)  # as conftest does: bits may depend on the number of threads
     sys.path.insert(0, {tests!r})
