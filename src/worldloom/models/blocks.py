@@ -159,6 +159,19 @@ class Layer(nn.Module):
         out = attend(att.group(q), k.transpose(1, 2), v.transpose(1, 2), allowed)
         return x + att.merge(out).view(x.shape)
 
+    def listen(self, guest: Tensor, hosts: Tensor) -> Tensor:
+        """Attention of one token a step to itself and to the others, which do not see it.
+
+        Args:
+          guest: `[B, T, 1, W]`.
+          hosts: `[B, T, N, W]` the step's tokens as they enter this layer.
+
+        Returns:
+          `[B, T, 1, W]`.
+        """
+        seen = torch.cat([guest, hosts], 2)
+        return self.space(seen, keep=slice(0, 1))
+
     def over_time(
         self, x: Tensor, mask: Tensor, angles: tuple[Tensor, Tensor], first: int = 0
     ) -> Tensor:

@@ -6,7 +6,7 @@ section 3.2; the ring is ours). Knows tensors; not how anything was trained.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from worldloom.actions import Action, ActionSpec
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
+from worldloom.models.agent import Agent, Mind, listen
 from worldloom.models.cache import Ring
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
@@ -35,12 +36,14 @@ class DreamState:
       before: `[B, N, copy * D]` the last frames as they were committed, newest first, zeros
         before the first.
       seeds: `[B]` int64.
+      mind: of the agents in it; None in a world without.
     """
 
     ring: Ring
     latents: Tensor
     before: Tensor
     seeds: Tensor
+    mind: Mind | None = None
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -52,18 +55,23 @@ class DreamState:
         return self._pick(rows).copy()
 
     def _pick(self, rows: slice | Tensor) -> "DreamState":
-        return DreamState(self.ring[rows], self.latents[rows], self.before[rows], self.seeds[rows])
+        mind = None if self.mind is None else self.mind[rows]
+        return DreamState(
+            self.ring[rows], self.latents[rows], self.before[rows], self.seeds[rows], mind
+        )
 
     def copy(self) -> "DreamState":
+        mind = None if self.mind is None else self.mind.copy()
         return DreamState(
-            self.ring.copy(), self.latents.clone(), self.before.clone(), self.seeds.clone()
+            self.ring.copy(), self.latents.clone(), self.before.clone(), self.seeds.clone(), mind
         )
 
     def view(self, row: int) -> "DreamState":
         """One row as a state, in the same memory: to mark or to copy, before the next step."""
         one = slice(row, row + 1)
+        mind = None if self.mind is None else self.mind.view(row)
         ring = self.ring.view(row)
-        return DreamState(ring, self.latents[one], self.before[one], self.seeds[one])
+        return DreamState(ring, self.latents[one], self.before[one], self.seeds[one], mind)
 
     @torch.inference_mode()
     def put(self, row: int, other: "DreamState") -> None:
@@ -79,6 +87,8 @@ class DreamState:
         self.latents[row] = other.latents[0]
         self.before[row] = other.before[0]
         self.seeds[row] = other.seeds[0]
+        if self.mind is not None and other.mind is not None:
+            self.mind.put(row, other.mind)
 
     @classmethod
     def stack(cls, states: Sequence["DreamState"]) -> "DreamState":
@@ -87,6 +97,9 @@ class DreamState:
             torch.cat([state.latents for state in states]),
             torch.cat([state.before for state in states]),
             torch.cat([state.seeds for state in states]),
+            Mind.stack(minds)
+            if (minds := [s.mind for s in states if s.mind is not None])
+            else None,
         )
 
 
@@ -103,6 +116,7 @@ class DreamMark:
       before: `[B, N, D]` as committed, of the last `copy` frames.
       count: `[B]` int64 the number of the next frame.
       seeds: `[B]` int64.
+      mind: of the agents, whole: it has one token a frame.
     """
 
     cached: tuple[Tensor, ...]
@@ -110,6 +124,7 @@ class DreamMark:
     before: tuple[Tensor, ...]
     count: Tensor
     seeds: Tensor
+    mind: Mind | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,7 @@ class DreamWorld:
       dynamics: predicts latents.
       spec: what the world is made of.
       sampler: how frames are drawn.
+      agent: who is in it; with one the world knows rewards and endings.
     """
 
     def __init__(
@@ -153,10 +169,12 @@ class DreamWorld:
         dynamics: Dynamics,
         spec: WorldSpec,
         sampler: Sampler | None = None,
+        agent: Agent | None = None,
     ) -> None:
         self.tokenizer = tokenizer.eval()
         self.dynamics = dynamics.eval()
-        self.spec = spec
+        self.agent = None if agent is None else agent.eval()
+        self.spec = spec if agent is None else _with_agent(spec)
         self.sampler = sampler or Sampler()
         if self.sampler.hold and not isinstance(tokenizer, PatchTokenizer):
             raise WorldloomError(
@@ -176,7 +194,8 @@ class DreamWorld:
 
         Args:
           clip: frames `[B, T, H, W, 3]` of camera "main", or latents `[B, T, N, D]`; without
-            actions they count as unknown.
+            actions they count as unknown. Its texts are the tasks of the agents, by default
+            the first that they know.
           seeds: `[B]` int64.
         """
         kind = require_start(self, clip)
@@ -186,20 +205,44 @@ class DreamWorld:
         shape, ring = self.dynamics.shape, self._empty_ring(rows)
         history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
         before = latents.new_zeros(rows, shape.tokens, shape.copy * shape.channels)
-        state = DreamState(ring, history, before, seeds.to(self.device).clone())
+        mind = self._mind(clip, rows)
+        state = DreamState(ring, history, before, seeds.to(self.device).clone(), mind)
         actions = clip.actions or self._unknown((rows, length))
         actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
         for index in range(max(0, length - 4 * shape.window), length):
             token = self.dynamics.action(actions[:, index])
             self._commit(state, latents[:, index], self._walk(state, token))
-        return state, Step()
+        return state, self._told(state)
 
     @torch.inference_mode()
     def step(self, state: DreamState, action: Action) -> tuple[DreamState, Step]:
         """Imagines one frame; reuses the memory of `state`."""
         action = action.map(lambda x: torch.as_tensor(x).to(self.device))
         self.advance(state, self.dynamics.action(action))
-        return state, Step()
+        return state, self._told(state)
+
+    @torch.inference_mode()
+    def observe(self, state: DreamState, action: Action, clip: Clip) -> tuple[DreamState, Step]:
+        """A real step enters a running state; reuses the memory of `state`.
+
+        Args:
+          state: of B rows.
+          action: that was done: values `[B, ...]`, known `[B]`.
+          clip: `[B, T, ...]` frames or latents, the last of which is new. A tokenizer that
+            sees through time makes more of a frame with those before it.
+        """
+        kind = require_start(self, clip)
+        latents = clip.latents if kind == "latents" else self.encode(clip.frames["main"])
+        action = action.map(lambda x: torch.as_tensor(x).to(self.device))
+        token = self.dynamics.action(action)
+        newest = latents[:, -1].to(self.device, torch.float32)
+        self._commit(state, newest, self._walk(state, token))
+        return state, self._told(state)
+
+    def features(self, state: DreamState) -> Tensor:
+        """What the agent's heads read of the newest frame, `[B, W]`; needs an agent."""
+        assert state.mind is not None and self.agent is not None
+        return self.agent.norm(state.mind.heard)
 
     @torch.inference_mode()
     def advance(self, state: DreamState, token: Tensor) -> None:
@@ -223,11 +266,32 @@ class DreamWorld:
     def _walk(self, state: DreamState, token: Tensor) -> Walk:
         return Walk(self.dynamics, token, state.ring.past(), state.before)
 
+    def _mind(self, clip: Clip, rows: int) -> Mind | None:
+        """Agents that have seen nothing yet, with the clip's tasks."""
+        if self.agent is None:
+            return None
+        names = clip.texts or (self.agent.shape.tasks[0],) * rows
+        tasks = torch.tensor([self.agent.task(name) for name in names], device=self.device)
+        return Mind.empty(self.dynamics.shape, tasks, self.dynamics.embed.weight)
+
+    def _told(self, state: DreamState) -> Step:
+        """Reward and ending of the newest frame, as the agent understands it."""
+        if self.agent is None or state.mind is None:
+            return Step()
+        mind, heard = state.mind, self.features(state)
+        head = self.agent.reward
+        reward = head.mean(head(heard)[:, 0]).masked_fill(mind.over, 0.0)
+        mind.over |= self.agent.ending(heard)[:, 0, 0] > 0
+        return Step(reward=reward, terminated=mind.over.clone())
+
     def _commit(self, state: DreamState, latents: Tensor, walk: Walk) -> None:
         shape = self.dynamics.shape
         eps = noise(state.seeds, state.ring.count, _COMMIT, (shape.tokens, shape.channels))
         mixed = torch.lerp(eps, latents, self._committed / shape.grid)
+        said = None if state.mind is None else walk.say()
         state.ring.commit(walk.remember(mixed, self._committed, shape.grid.bit_length() - 1))
+        if self.agent is not None and state.mind is not None and said is not None:
+            listen(self.agent, self.dynamics.layers, said, state.mind)
         state.before.copy_(torch.cat([mixed, state.before], -1)[..., : state.before.shape[-1]])
         state.latents.copy_(torch.cat([state.latents[:, 1:], latents[:, None]], 1))
 
@@ -250,7 +314,8 @@ class DreamWorld:
             cached = (ring.frame(1), *since.cached[:-1])
             shown = (*_own(shown[:1]), *since.latents[:-1])
             before = (*_own(before[:1]), *since.before[:-1])
-        return DreamMark(cached, shown, before, ring.count.clone(), state.seeds.clone())
+        mind = None if state.mind is None else state.mind.copy()
+        return DreamMark(cached, shown, before, ring.count.clone(), state.seeds.clone(), mind)
 
     @torch.inference_mode()
     def recall(self, mark: DreamMark) -> DreamState:
@@ -259,7 +324,8 @@ class DreamWorld:
         ring.refill(mark.cached, mark.count)
         latents = torch.stack(mark.latents[::-1], 1)
         before = torch.cat(mark.before or (latents[:, 0, :, :0],), -1)
-        return DreamState(ring, latents, before, mark.seeds.clone())
+        mind = None if mark.mind is None else mark.mind.copy()
+        return DreamState(ring, latents, before, mark.seeds.clone(), mind)
 
     def _empty_ring(self, rows: int) -> Ring:
         shape = self.dynamics.shape
@@ -315,6 +381,10 @@ def lighten(dynamics: Dynamics) -> Dynamics:
     return dynamics
 
 
+def _with_agent(spec: WorldSpec) -> WorldSpec:
+    return replace(spec, capabilities=spec.capabilities | {"features"})
+
+
 def dream_spec(name: str, frame: tuple[int, int], actions: ActionSpec, fps: float) -> WorldSpec:
     """What a dream world can do, for frames of (height, width)."""
     return WorldSpec(
@@ -322,6 +392,8 @@ def dream_spec(name: str, frame: tuple[int, int], actions: ActionSpec, fps: floa
         cameras={"main": frame},
         action=actions,
         fps=fps,
-        capabilities=frozenset({"render", "fork", "rows", "recall", "reseed", "reconstruct"}),
+        capabilities=frozenset(
+            {"render", "fork", "rows", "recall", "reseed", "reconstruct", "observe"}
+        ),
         starts=frozenset({"frames", "latents"}),
     )

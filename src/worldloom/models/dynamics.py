@@ -192,6 +192,27 @@ class Dynamics(nn.Module):
         Returns:
           `[B, S, N, D]` clean latents, float32.
         """
+        return self.watched(noisy, signal, size, action, alone, committed)[0]
+
+    def watched(
+        self,
+        noisy: Tensor,
+        signal: Tensor,
+        size: Tensor,
+        action: Action,
+        alone: Tensor | None,
+        committed: Tensor | None = None,
+        guest: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward`, and what a guest makes of it: a token in every frame that no other sees.
+
+        Args: as of `forward`, and
+          guest: `[B, W]` the token as it enters; None for nobody.
+
+        Returns:
+          What `forward` returns, to the bit; and the guest after the last layer, `[B, F, W]`:
+          in the committed frames where there are any, else in all.
+        """
         past = 0 if committed is None else committed.shape[1]
         length = action.known.shape[1]
         first = length - noisy.shape[1]
@@ -215,14 +236,24 @@ class Dynamics(nn.Module):
             own = torch.eye(len(times), dtype=torch.bool, device=noisy.device)
             mask = torch.where(alone[:, None, None], own, mask)
         angles = rotary_angles(times, self.shape.width // self.shape.heads)
+        told = past or len(times)  # frames in which a guest is
+        if guest is not None:
+            guest = guest[:, None, None].expand(-1, told, 1, -1)
         for index, layer in enumerate(self.layers):
+            hosts = x
             if layer.time:  # the last layer only reads the committed past
                 ends = index == self.shape.layers - 1
                 x = layer.over_time(x, mask, angles, past if ends else 0)
             else:
                 x = layer.space(x, keep=self.shape.computed(index))
             x = layer.feed(x)
-        return self.read(x[:, -noisy.shape[1] :])
+            if guest is not None and layer.time:
+                own = mask[..., :told, :told], (angles[0][:told], angles[1][:told])
+                guest = layer.feed(layer.over_time(guest, *own))
+            elif guest is not None:
+                guest = layer.feed(layer.listen(guest, hosts[:, :told]))
+        heard = None if guest is None else guest[:, :, 0]
+        return self.read(x[:, -noisy.shape[1] :]), heard
 
 
 class Near(nn.Module):

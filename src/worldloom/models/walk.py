@@ -52,6 +52,7 @@ class Walk:
         if shape.columns:
             latents += model.near(known[:, None], action[:, None])[:, 0]
         self._base = base
+        self._said: list[tuple[Tensor, Tensor]] | None = None
 
     def denoise(self, noisy: Tensor, signal: int, size: int) -> Tensor:
         """One denoising pass.
@@ -86,6 +87,16 @@ class Walk:
         k, v = self._project(last, x, shape.heads)
         return [*fresh, (k, v)]
 
+    def say(self) -> list[tuple[Tensor, Tensor]]:
+        """From now on the space layers of `remember` leave what a guest hears of them.
+
+        Returns:
+          An empty list, into which each space layer puts its keys and values
+          `[B, slots, Hkv, d]`.
+        """
+        self._said = []
+        return self._said
+
     def _enter(self, latents: Tensor, signal: int, size: int) -> Tensor:
         """The tokens of the frame, `[B * slots, W]`."""
         shape, x = self._model.shape, self._base.clone()
@@ -113,6 +124,8 @@ class Walk:
         """Attention among the tokens of a frame; the slots that are not needed are only read."""
         shape, rows = self._model.shape, self._rows
         q, k, v = self._project(index, x)
+        if self._said is not None:
+            self._said.append((k, v))
         keep = shape.computed(index)
         if keep != _ALL:
             q, x = q[:, keep], x.view(rows, -1, shape.width)[:, keep].reshape(-1, shape.width)

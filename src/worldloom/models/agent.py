@@ -1,0 +1,231 @@
+"""An agent inside a world model: one token that sees the world, and that the world does not see.
+
+In every frame the token reads all tokens of the frame and its own past, through the
+layers of the world (arXiv 2509.24527, section 3.3). Heads read what comes out: what to
+do, the reward, whether this is the end. Policy output n is for the action n + 1 frames
+on, reward and ending output n for n frames on; n = 0 is what acts and scores.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from worldloom.actions import ActionSpec
+from worldloom.errors import WorldloomError
+from worldloom.models.blocks import RMSNorm, Stack, attend, initialise
+from worldloom.models.cache import Ring
+from worldloom.models.distributions import (
+    ActionDistribution,
+    bins,
+    parameters_of,
+    two_hot_loss,
+    two_hot_mean,
+)
+from worldloom.models.dynamics import Dynamics, DynamicsShape
+
+
+@dataclass(frozen=True)
+class AgentShape:
+    """The size of an agent.
+
+    Args:
+      tasks: names of what can be asked of it; one of them at a time.
+      length: outputs of each head, for so many frames ahead.
+      hidden: inner width of the heads.
+      bins: that a predicted number is spread over, odd.
+      reach: the largest number is symexp of it.
+    """
+
+    tasks: tuple[str, ...] = ("reward",)
+    length: int = 8
+    hidden: int = 256
+    bins: int = 255
+    reach: float = 20.0
+
+
+class Head(nn.Module):
+    """A small network with one output layer for each frame ahead."""
+
+    def __init__(self, width: int, hidden: int, length: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.inner = nn.Sequential(
+            nn.Linear(width, hidden), nn.SiLU(), RMSNorm(hidden), nn.Linear(hidden, hidden),
+            nn.SiLU(), RMSNorm(hidden),
+        )  # fmt: skip
+        self.out = nn.Linear(hidden, length * size)
+        initialise(self, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., W]` to `[..., length, size]`, float32."""
+        return self.out(self.inner(x.float())).unflatten(-1, (-1, self.size))
+
+
+class NumberHead(nn.Module):
+    """A head that predicts numbers, as symexp two-hot."""
+
+    places: Tensor
+
+    def __init__(self, width: int, shape: AgentShape, length: int) -> None:
+        super().__init__()
+        self.head = Head(width, shape.hidden, length, shape.bins)
+        self.register_buffer("places", bins(shape.bins, shape.reach), False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., W]` to logits `[..., length, bins]`."""
+        return self.head(x)
+
+    def mean(self, logits: Tensor) -> Tensor:
+        """Logits `[..., bins]` to the number `[...]` that they stand for."""
+        return two_hot_mean(logits, self.places)
+
+    def loss(self, logits: Tensor, value: Tensor) -> Tensor:
+        """Cross entropy `[...]` of logits `[..., bins]` against numbers `[...]`."""
+        return two_hot_loss(logits, value, self.places)
+
+
+class PolicyHead(nn.Module):
+    """A head that predicts what to do."""
+
+    def __init__(self, width: int, shape: AgentShape, actions: ActionSpec, length: int) -> None:
+        super().__init__()
+        self.actions = actions
+        self.head = Head(width, shape.hidden, length, sum(parameters_of(actions)))
+
+    def forward(self, x: Tensor) -> ActionDistribution:
+        """`[..., W]` to distributions `[..., length]`."""
+        return ActionDistribution(self.actions, self.head(x))
+
+    def now(self, x: Tensor) -> ActionDistribution:
+        """`[..., W]` to the distribution `[...]` of the very next action."""
+        return ActionDistribution(self.actions, self.head(x)[..., 0, :])
+
+
+class Agent(nn.Module):
+    """The token and its heads.
+
+    Args:
+      shape: of the agent.
+      world: of the dynamics whose layers it goes through.
+      actions: what can be done.
+    """
+
+    def __init__(self, shape: AgentShape, world: DynamicsShape, actions: ActionSpec) -> None:
+        super().__init__()
+        if not world.is_time(world.layers - 1):
+            raise WorldloomError(
+                f"the last of {world.layers} layers is over space, and an agent ends over time",
+                f"choose layers that {world.time_every} divides",
+            )
+        self.shape = shape
+        width = world.width
+        self.token = nn.Parameter(0.5 * torch.randn(len(shape.tasks), width))
+        self.norm = RMSNorm(width)
+        self.policy = PolicyHead(width, shape, actions, shape.length)
+        self.reward = NumberHead(width, shape, shape.length)
+        self.ending = Head(width, shape.hidden, shape.length, 1)
+
+    def enter(self, tasks: Tensor) -> Tensor:
+        """Tasks `[B]` int64 to the token `[B, W]` as it enters the first layer."""
+        return self.token[tasks]
+
+    def task(self, name: str) -> int:
+        """The number of a task, or one clear sentence."""
+        if name not in self.shape.tasks:
+            raise WorldloomError(
+                f"this agent knows no task `{name}`", f"it knows: {', '.join(self.shape.tasks)}"
+            )
+        return self.shape.tasks.index(name)
+
+
+class WorldAgent(nn.Module):
+    """A world and the agent in it, as they are trained together."""
+
+    def __init__(self, dynamics: Dynamics, agent: Agent) -> None:
+        super().__init__()
+        self.dynamics, self.agent = dynamics, agent
+
+
+@dataclass
+class Mind:
+    """What the agents of a batch of dreams remember and have just understood.
+
+    Args:
+      ring: the past of their tokens.
+      heard: `[B, W]` what the heads read, of the newest committed frame.
+      tasks: `[B]` int64.
+      over: `[B]` bool: an ending was predicted since the start.
+    """
+
+    ring: Ring
+    heard: Tensor
+    tasks: Tensor
+    over: Tensor
+
+    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "Mind":
+        return Mind(self.ring[rows], self.heard[rows], self.tasks[rows], self.over[rows])
+
+    def copy(self) -> "Mind":
+        return Mind(self.ring.copy(), self.heard.clone(), self.tasks.clone(), self.over.clone())
+
+    def view(self, row: int) -> "Mind":
+        """One row, in the same memory."""
+        one = slice(row, row + 1)
+        return Mind(self.ring.view(row), self.heard[one], self.tasks[one], self.over[one])
+
+    def put(self, row: int, other: "Mind") -> None:
+        """Overwrites one row in place with the only row of `other`."""
+        self.ring.put(row, other.ring)
+        for name in ("heard", "tasks", "over"):
+            getattr(self, name)[row] = getattr(other, name)[0]
+
+    @classmethod
+    def stack(cls, minds: Sequence["Mind"]) -> "Mind":
+        rest = [torch.cat([getattr(m, name) for m in minds]) for name in ("heard", "tasks", "over")]
+        return cls(Ring.stack([mind.ring for mind in minds]), *rest)
+
+    @classmethod
+    def empty(cls, world: DynamicsShape, tasks: Tensor, like: Tensor) -> "Mind":
+        """Agents that have seen nothing yet."""
+        rows, times = len(tasks), len(world.ring_slots())
+        head = (world.kv_heads, world.width // world.heads)
+        ring = Ring.empty(rows, [1] * times, head, world.window, like)
+        over = torch.zeros(rows, dtype=torch.bool, device=like.device)
+        return cls(ring, like.new_zeros(rows, world.width), tasks.clone(), over)
+
+
+def listen(agent: Agent, layers: Stack, said: list[tuple[Tensor, Tensor]], mind: Mind) -> None:
+    """Takes one committed frame into `mind`, in place.
+
+    `Dynamics.watched` is the judge of it.
+
+    Args:
+      agent: whose token it is.
+      layers: of the world.
+      said: what each space layer said of the frame, see `Walk.say`.
+      mind: of all rows.
+    """
+    x = agent.enter(mind.tasks).to(mind.heard.dtype)[:, None]
+    past, fresh, heard = mind.ring.past(), [], iter(said)
+    open_places = (past.bias == 0)[:, :, None, None]  # [B, Hkv = 1, Nq = 1, G = 1, R + 1]
+    for layer in layers:
+        q, k, v = layer.attention.project(layer.attention_norm(x))
+        if layer.time:
+            rows, place = len(x), len(fresh)
+            keys, values = (part[place].unflatten(0, (rows, -1)) for part in (past.k, past.v))
+            keys[:, :, -1], values[:, :, -1] = k[:, 0], v[:, 0]
+            fresh.append((k, v))
+            mask: Tensor | None = open_places
+        else:
+            keys, values = (
+                torch.cat([own, other], 1).transpose(1, 2)
+                for own, other in zip((k, v), next(heard), strict=True)
+            )
+            mask = None
+        out = attend(layer.attention.group(q), keys, values, mask)
+        x = layer.feed(x + layer.attention.merge(out))
+    mind.ring.commit(fresh)
+    mind.heard.copy_(x[:, 0])
