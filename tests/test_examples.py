@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from test_docs import load
 
@@ -11,9 +12,9 @@ from worldloom.play.session import Session, from_seed
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def test_there_are_five_of_under_sixty_lines() -> None:
+def test_there_are_six_of_under_sixty_lines() -> None:
     files = sorted(EXAMPLES.glob("*.py"))
-    assert len(files) == 5
+    assert len(files) == 6
     assert [f.name for f in files if len(f.read_text().splitlines()) >= 60] == []
 
 
@@ -42,6 +43,19 @@ def test_train_tiny(tmp_path: Path) -> None:
     load(EXAMPLES / "own_loop.py").main(str(store), episodes=4)
     dream = load(EXAMPLES / "train_tiny.py").main(str(store), str(tmp_path / "run"), 2)
     assert dream.shape == (16, 32, 32, 3) and dream.dtype == torch.uint8
+
+
+def test_ppo_in_a_dream(tmp_path: Path) -> None:
+    store, run = str(tmp_path / "ball"), str(tmp_path / "run")
+    load(EXAMPLES / "own_loop.py").main(store, episodes=4)
+    load(EXAMPLES / "train_tiny.py").main(store, run, 2)
+    module = load(EXAMPLES / "ppo_in_a_dream.py")
+    frames = np.zeros((2, 32, 32, 3), np.uint8)
+    for row, x in enumerate((24, 25)):
+        frames[row, 14:18, x - 2 : x + 2] = (255, 180, 40)
+    assert module.on_the_right(frames, None).tolist() == [0, 1], "as the loop rewards it"
+    returns = module.main(store, run, 64, rows=2)
+    assert all(0 <= value <= 32 for value in returns)
 
 
 def test_play_own_env() -> None:

@@ -27,6 +27,7 @@ MAY = {
     "train": BASE | {"train", "models", "data", "envs", "world", "configs", "hub"},
     "play": BASE | {"play", "world", "data", "envs"},
     "evaluate": BASE | {"evaluate", "world", "data", "envs", "agents"},
+    "imagine": BASE | {"world", "data", "envs"},
     "agents": BASE | {"agents", "world", "data", "envs"},
     "check": BASE | {"world", "data", "envs"},
     "configs": BASE | {"models", "train"},

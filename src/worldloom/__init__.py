@@ -6,6 +6,7 @@ importing this package imports nothing else.
 - Experience: `Episode`, `Clip`, `Store`, `StoreInfo`, `ClipCache`, `ClipSampler`, `record`.
 - Actions: `Action`, `ActionSpec`, `Binary`, `Categorical`, `Continuous`.
 - Worlds: `World`, `WorldSpec`, `Step`, `GymWorld`, `load_world`, `contexts`.
+- Training inside: `Imagined`, `ImaginedOne`; the module `worldloom.imagine` has the rest.
 - Checking and entering: `check_world`, `check_store`, `check_env`, `serve`.
 - Judging: the package `worldloom.evaluate`, whose `openloop.evaluate` is the whole of it.
 - `WorldloomError`: what a user's mistake raises.
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from worldloom.envs.gym import GymWorld as GymWorld
     from worldloom.errors import WorldloomError as WorldloomError
     from worldloom.hub import load_world as load_world
+    from worldloom.imagine import Imagined as Imagined
+    from worldloom.imagine import ImaginedOne as ImaginedOne
     from worldloom.play.server import serve as serve
     from worldloom.starts import contexts as contexts
     from worldloom.world import Step as Step
@@ -50,6 +53,7 @@ _HOME = {
     "envs.gym": ("GymWorld",),
     "errors": ("WorldloomError",),
     "hub": ("load_world",),
+    "imagine": ("Imagined", "ImaginedOne"),
     "play.server": ("serve",),
     "starts": ("contexts",),
     "world": ("Step", "World", "WorldSpec"),
