@@ -165,6 +165,11 @@ class ClipCache:
             sensors=part("sensor/"),
         )
 
+    def rewards(self, episode: int) -> np.ndarray:
+        """`[T]` float32 of one whole episode; 0 where the reward is not known."""
+        rows = slice(self.offsets[episode], self.offsets[episode] + self.lengths[episode])
+        return np.where(self._steps["reward_known"][rows], self._steps["reward"][rows], 0.0)
+
     def flat_frames(self, index: int) -> dict[str, torch.Tensor]:
         """Every frame of the episode that comes `index`-th in the flat order.
 

@@ -1,0 +1,88 @@
+"""Which windows show how something is done: those from which a reward is soon reached."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from worldloom.data.cache import ClipCache
+from worldloom.data.clips import ClipSampler
+from worldloom.seeding import rng
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """What counts as showing how something is done.
+
+    Args:
+      within: a window counts where a reward above 0 arrives in it, or in so many frames after.
+      best: of the episodes, the share with the highest returns that counts at all.
+    """
+
+    within: int = 64
+    best: float = 1.0
+
+
+class RelevantSampler(ClipSampler):
+    """Windows that show how a reward is reached, each equally likely.
+
+    In recordings without any reward above 0 every window counts.
+
+    Args: as of `ClipSampler`, and
+      relevance: which windows count.
+      episodes: `[E]` bool, the episodes that count at all; None for all of them.
+    """
+
+    def __init__(
+        self,
+        cache: ClipCache,
+        length: int,
+        batch: int,
+        *,
+        seed: int,
+        relevance: Relevance,
+        episodes: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(cache, length, batch, seed=seed)
+        self._relevance = relevance
+        self._rewards = [cache.rewards(episode) for episode in range(len(cache))]
+        chosen = np.ones(len(cache), bool) if episodes is None else episodes
+        self._episodes = _best(self._rewards, chosen, relevance.best)
+        self._windows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def draw(self, step: int, *, length: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which windows a step sees: `[batch]` episode indices and `[batch]` first frames."""
+        episodes, starts = self.windows(length)
+        if not len(starts):
+            return super().draw(step, length=length, batch=batch)
+        picked = rng(self.seed, "relevant", step).integers(len(starts), size=batch)
+        return episodes[picked], starts[picked]
+
+    def windows(self, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Every window that counts: `[W]` episode indices and `[W]` first frames."""
+        if length not in self._windows:
+            found = [self._starts(int(e), length) for e in self._episodes]
+            counts = [len(starts) for starts in found]
+            self._windows[length] = (
+                np.repeat(self._episodes, counts),
+                np.concatenate([np.zeros(0, np.int64), *found]),
+            )
+        return self._windows[length]
+
+    def _starts(self, episode: int, length: int) -> np.ndarray:
+        """First frames of the windows of one episode that count."""
+        reward = self._rewards[episode]
+        starts = np.arange(len(reward) - length + 1)
+        if not any((other > 0).any() for other in self._rewards):
+            return starts
+        before = np.concatenate([[0], np.cumsum(reward > 0)])
+        ends = np.minimum(starts + length + self._relevance.within, len(reward))
+        # A reward that arrived with the first frame shows nothing of how it was reached.
+        return starts[before[ends] > before[starts + 1]]
+
+
+def _best(rewards: list[np.ndarray], chosen: np.ndarray, share: float) -> np.ndarray:
+    """Indices of the episodes with the highest returns, ascending; at least one."""
+    places = np.flatnonzero(chosen)
+    totals = np.array([rewards[place].sum() for place in places])
+    count = max(1, round(share * len(places)))
+    return np.sort(places[np.argsort(-totals, kind="stable")[:count]])

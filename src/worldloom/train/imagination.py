@@ -1,0 +1,136 @@
+"""The mathematics of learning in imagination: returns, and what a policy is moved by.
+
+Everything is in arrival indexing: reward and continuation k + 1 arrived with the state
+that action k led to. No networks, no data.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+def lambda_returns(
+    reward: Tensor, keeps: Tensor, value: Tensor, *, discount: float, trace: float
+) -> Tensor:
+    """Returns that trust the value estimate after a few steps (arXiv 2509.24527, section 3.3).
+
+    R_k = r_{k+1} + discount keeps_{k+1} ((1 - trace) v_{k+1} + trace R_{k+1}), R_H = v_H.
+
+    Args:
+      reward: `[B, H]` r_1 to r_H.
+      keeps: `[B, H]` probability that the world goes on after step 1 to H.
+      value: `[B, H + 1]` v_0 to v_H; v_0 is not read.
+      discount: of a step, gamma.
+      trace: lambda.
+
+    Returns:
+      `[B, H]` R_0 to R_{H-1}.
+    """
+    ahead, found = value[:, -1], []
+    for k in reversed(range(reward.shape[1])):
+        mixed = (1 - trace) * value[:, k + 1] + trace * ahead
+        ahead = reward[:, k] + discount * keeps[:, k] * mixed
+        found.append(ahead)
+    return torch.stack(found[::-1], 1)
+
+
+def alive(ends: Tensor) -> Tensor:
+    """Which states come before an ending: `[B, H]` bool of states 0 to H - 1.
+
+    Args:
+      ends: `[B, H]` bool, whether the state after action 0 to H - 1 was an ending.
+    """
+    before = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], 1)
+    return before.cumsum(1) == 0
+
+
+def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the chosen values, 0 where nothing is chosen."""
+    return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp(min=1)
+
+
+def pmpo_loss(
+    log_prob: Tensor, advantage: Tensor, kl: Tensor, counted: Tensor, *, alpha: float, beta: float
+) -> Tensor:
+    """PMPO: only the sign of the advantage counts (arXiv 2509.24527, section 3.3).
+
+    States with an advantage of at least 0 pull their actions up, the others push theirs
+    down, each set by its own mean; the divergence from the prior holds all of them.
+
+    Args:
+      log_prob: `[...]` of the actions that were taken.
+      advantage: `[...]`, detached.
+      kl: `[...]` KL[policy || prior].
+      counted: `[...]` bool, the states that count.
+      alpha: weight of the good set; 1 - alpha is the bad set's.
+      beta: weight of the divergence.
+    """
+    good = mean_where(log_prob, counted & (advantage >= 0))
+    bad = mean_where(log_prob, counted & (advantage < 0))
+    return (1 - alpha) * bad - alpha * good + beta * mean_where(kl, counted)
+
+
+def reinforce_loss(
+    log_prob: Tensor, advantage: Tensor, entropy: Tensor, counted: Tensor, *, bonus: float
+) -> Tensor:
+    """Advantage times log-probability, with an entropy bonus (as Dreamer 3, arXiv 2301.04104).
+
+    Args:
+      log_prob: `[...]` of the actions that were taken.
+      advantage: `[...]`, detached, over the scale of `Spread`.
+      entropy: `[...]` of the policy.
+      counted: `[...]` bool, the states that count.
+      bonus: weight of the entropy.
+    """
+    return mean_where(-advantage * log_prob - bonus * entropy, counted)
+
+
+class Spread(nn.Module):
+    """A running range of returns, from their 5% to their 95% quantile (arXiv 2301.04104, section
+    "actor learning"): large returns are scaled down to 1, small ones are left as they are.
+
+    Args:
+      decay: of the running mean, per update.
+    """
+
+    width: Tensor
+
+    def __init__(self, decay: float = 0.99) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("width", torch.zeros(()))
+
+    @torch.no_grad()
+    def forward(self, returns: Tensor) -> Tensor:
+        """Takes `[...]` returns in; gives what to divide advantages by, at least 1."""
+        low, high = torch.quantile(returns.flatten(), returns.new_tensor([0.05, 0.95]))
+        self.width.mul_(self.decay).add_((1 - self.decay) * (high - low))
+        return self.width.clamp(min=1.0)
+
+
+@dataclass(frozen=True)
+class Dreaming:
+    """How a policy learns in imagination; the defaults are the specification's.
+
+    Args:
+      horizon: imagined steps of a rollout, H.
+      contexts: rollouts of an update, each from a recorded context of its own.
+      context: frames of a context.
+      discount: of a step, gamma.
+      trace: lambda of the returns.
+      objective: "pmpo", or "reinforce" with normalised returns.
+      alpha: of PMPO, weight of the good set.
+      beta: of PMPO, weight of the divergence from the cloned policy.
+      bonus: of REINFORCE, weight of the entropy.
+    """
+
+    horizon: int = 15
+    contexts: int = 64
+    context: int = 16
+    discount: float = 0.997
+    trace: float = 0.95
+    objective: str = "pmpo"
+    alpha: float = 0.5
+    beta: float = 0.3
+    bonus: float = 3e-4
