@@ -309,7 +309,9 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, workers: int) -> None:
 
 def test_policies_by_name() -> None:
     with pytest.raises(WorldloomError, match="no policy `genius`"):
-        choose("genius")
+        choose("genius")[0](PixelEnv(SMALL))
+    with pytest.raises(WorldloomError, match="no policy `runs/genius`"):
+        choose("runs/genius")
     with pytest.raises(WorldloomError, match="is not a policy"):
         choose(".")
     env = PixelEnv(SMALL)

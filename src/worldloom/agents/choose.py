@@ -1,4 +1,8 @@
-"""From what a person types to who acts: `random`, `scripted`, a trained agent, or several."""
+"""From what a person types to who acts: a player by name, a trained agent, or several.
+
+An environment may bring players of its own, so a name is looked up where the
+player is to act; only `random` plays everywhere.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +33,7 @@ class PolicyMaker(Protocol):
 
 @dataclass(frozen=True)
 class Named:
-    """`random` or `scripted`; an environment's own player of that name goes first."""
+    """A player that the environment brings, or `random`; its own `random` goes first."""
 
     name: str
 
@@ -38,9 +42,11 @@ class Named:
             return stage.players[self.name]()
         if self.name == "random":
             return StickyRandom(stage.action)
+        names = sorted({"random", *stage.players})
         raise WorldloomError(
-            f"this environment has no {self.name} player",
-            "use --policy random",
+            f"there is no policy `{self.name}`: no such file or folder, "
+            f"and this environment has no {self.name} player",
+            f"choose {' or '.join(names)}, or give the folder of a trained agent",
         )
 
 
@@ -50,16 +56,17 @@ def choose(
     """The policies that `text` names, separated by commas; recordings take turns with them.
 
     Args:
-      text: for example `random`, `random,random,scripted` or `runs/agent`.
+      text: for example `random`, `random,random,scripted` or `runs/agent`. What is
+        neither a file nor a folder and looks like a name is the name of a player.
       load: reads a trained agent from its folder or file.
     """
     return tuple(_one(part.strip(), load) for part in text.split(","))
 
 
 def _one(name: str, load: Callable[[Path], PolicyMaker] | None) -> PolicyMaker:
-    if name in NAMES:
-        return Named(name)
     path = Path(name)
+    if name in NAMES or (name.isidentifier() and not path.exists()):
+        return Named(name)
     if not path.exists():
         raise WorldloomError(
             f"there is no policy `{name}`",

@@ -8,10 +8,12 @@ no torch, so that worker processes start fast.
 from gymnasium.envs import registration
 
 HOP = "worldloom/Hop-v0"
+CRAFT = "worldloom/Craft-v0"
 CRAFTER = "CrafterReward-v1"
 DOOM = "worldloom/Doom-v0"
 _GAMES = {
     HOP: "worldloom.envs.hop:Hop",
+    CRAFT: "worldloom.envs.craft:Craft",
     CRAFTER: "worldloom.envs.crafter:Crafter",
     DOOM: "worldloom.envs.doom:Doom",
 }
