@@ -151,14 +151,14 @@ def test_a_dream_is_the_same_with_and_without_an_agent():
 def test_observing_real_frames_equals_starting_from_them():
     world = agent_world()
     clip = make_clip(length=6)
-    whole, step = world.start(clip, torch.tensor([1, 2]))
+    whole, _ = world.start(clip, torch.tensor([1, 2]))
     state, _ = world.start(
         Clip(frames={"main": clip.frames["main"][:, :2]}, actions=clip.actions[:, :2]),
         torch.tensor([1, 2]),
     )
     for n in range(2, 6):
         newest = Clip(frames={"main": clip.frames["main"][:, n : n + 1]})
-        state, told = world.observe(state, clip.actions[:, n], newest)
+        state, _ = world.observe(state, clip.actions[:, n], newest)
     assert torch.equal(world.features(state), world.features(whole))
     assert torch.equal(state.latents, whole.latents)
 

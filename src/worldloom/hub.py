@@ -5,16 +5,26 @@ config.json and weights.safetensors. Loading is strict: every weight must be
 there, fit, and be expected.
 """
 
+import copy
 import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from worldloom.actions import ActionSpec
+from worldloom.agents.trained import Team, Trained
 from worldloom.errors import WorldloomError
+from worldloom.models.agent import (
+    Agent,
+    AgentShape,
+    PolicyHead,
+    WorldAgent,
+    choose_action,
+)
 from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchShape, PatchTokenizer
@@ -92,6 +102,109 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
     info = stage.config["info"]
     spec = dream_spec(run.name, tokenizer.shape.frame, dynamics.action.spec, info["fps"])
     return DreamWorld(tokenizer, arrange(dynamics), spec, sampler or _own_sampler(run))
+
+
+def load_agent(run: str | Path, sampler: Sampler | None = None, name: str = "agent") -> DreamWorld:
+    """The world of RUN/agent with its agent, which knows rewards and endings.
+
+    Args:
+      run: a run folder with a finished tokenizer and agent.
+      sampler: how frames are drawn; by default as of `load_world`.
+      name: of the agent's stage.
+
+    Raises:
+      WorldloomError: as `load_world` does.
+    """
+    run = Path(run)
+    stage = _finished(run / name)
+    tokenizer = load_tokenizer(run)
+    if stage.config["tokenizer"] != weights_hash(run / "tokenizer"):
+        raise WorldloomError(
+            f"the agent of `{run}` was trained on another tokenizer than it has now",
+            "put the tokenizer back that it was trained with, or train the agent again",
+        )
+    actions = ActionSpec.from_json(stage.config["info"]["action"])
+    shape = DynamicsShape(**stage.config["shape"])
+    facts: dict[str, Any] = dict(stage.config["agent"])
+    facts["tasks"] = tuple(facts["tasks"])
+    model = WorldAgent(Dynamics(shape, actions), Agent(AgentShape(**facts), shape, actions))
+    load_strictly(model, read_tensors(stage.weights)[0], f"`{stage.weights}`")
+    model.eval().requires_grad_(False)
+    spec = dream_spec(run.name, tokenizer.shape.frame, actions, stage.config["info"]["fps"])
+    sampler = sampler or _own_sampler(run)
+    return DreamWorld(tokenizer, arrange(model.dynamics), spec, sampler, model.agent)
+
+
+def load_policy(run: str | Path, world: DreamWorld, name: str = "dream") -> PolicyHead:
+    """A policy for the world of `load_agent`: that of RUN/dream, or the agent's own.
+
+    Args:
+      run: the run folder.
+      world: that `load_agent` gave.
+      name: the stage; "agent" for the cloned policy.
+    """
+    assert world.agent is not None
+    if Stage.open(Path(run) / name).config["stage"] == "agent":
+        return world.agent.policy
+    stage = _finished(Path(run) / name)
+    policy = copy.deepcopy(world.agent.policy)
+    found = read_tensors(stage.weights)[0]
+    part = {k.removeprefix("policy."): v for k, v in found.items() if k.startswith("policy.")}
+    load_strictly(policy, part, f"`{stage.weights}`")
+    return policy.eval().requires_grad_(False)
+
+
+def load_team(path: str | Path, task: str | None = None) -> Team:
+    """A trained agent that acts in real environments.
+
+    Args:
+      path: RUN/agent for the cloned policy, RUN/dream for the one that learned in imagination,
+        or RUN for the latter where there is one.
+      task: that is asked of it; the one that it was trained for by default.
+    """
+    path = _agent_folder(Path(path))
+    stage = _finished(path)
+    if stage.config["stage"] not in ("agent", "dream"):
+        raise WorldloomError(
+            f"`{path}` is no agent but a {stage.config['stage']}",
+            f"train one: `worldloom train agent STORE --run {path.parent}`",
+        )
+    behind = stage.config.get("behind", "agent") if stage.config["stage"] == "dream" else path.name
+    world = load_agent(path.parent, name=behind)
+    assert world.agent is not None
+    if task is not None:
+        world.agent.task(task)
+    policy = load_policy(path.parent, world, path.name)
+    return Team(world, partial(choose_action, policy), task or stage.config.get("task"))
+
+
+def _agent_folder(path: Path) -> Path:
+    """The stage that acts: `path` itself, or the newest of the run `path`."""
+    if not (path / "agent").is_dir():
+        return path
+    return path / ("dream" if (path / "dream" / "weights.safetensors").exists() else "agent")
+
+
+@dataclass(frozen=True)
+class TrainedMaker:
+    """Makes the player of a trained agent's folder, in whichever process it is to play."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def __call__(self, stage: Any) -> Trained:
+        config = Stage.open(_agent_folder(self.path)).config
+        actions = ActionSpec.from_json(config["info"]["action"])
+        if actions != stage.action:
+            raise WorldloomError(
+                f"`{self.path}` acts with {actions.describe()}, this environment takes "
+                f"{stage.action.describe()}",
+                "choose an agent that was trained on recordings of it",
+            )
+        return Trained(load_team(self.path))
 
 
 def _own_sampler(run: Path) -> Sampler:

@@ -8,6 +8,7 @@ on, reward and ending output n for n frames on; n = 0 is what acts and scores.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ from worldloom.models.distributions import (
     two_hot_mean,
 )
 from worldloom.models.dynamics import Dynamics, DynamicsShape
+from worldloom.seeding import noise
+
+_CHOICE = 2  # what the noise of a frame is for; 0 and 1 are the world's own
 
 
 @dataclass(frozen=True)
@@ -229,3 +233,15 @@ def listen(agent: Agent, layers: Stack, said: list[tuple[Tensor, Tensor]], mind:
         x = layer.feed(x + layer.attention.merge(out))
     mind.ring.commit(fresh)
     mind.heard.copy_(x[:, 0])
+
+
+def choose_action(policy: PolicyHead, heard: Tensor, state: Any) -> dict[str, Tensor]:
+    """One action for every row, drawn as a function of (seed, frame).
+
+    Args:
+      policy: that acts.
+      heard: `[B, W]` features of the rows.
+      state: of the dream, whose seeds and frame numbers decide the draw.
+    """
+    size = sum(parameters_of(policy.actions))
+    return policy.now(heard).sample(noise(state.seeds, state.ring.count, _CHOICE, (size,)))

@@ -161,6 +161,12 @@ class DynamicsObjective(nn.Module):
 
     def forward(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
         """Latents `[B, T, N, D]` and their actions to the loss `[1]`."""
+        return self.watched(clean, action, draws)[0]
+
+    def watched(
+        self, clean: Tensor, action: Action, draws: Draws, guest: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss, and what a guest `[B, W]` makes of the frames, see `Dynamics.watched`."""
         grid, forcing = self.model.shape.grid, self.forcing
         action = Action(action.values, action.known & ~draws.hidden[:, None])
         past = self.past(clean, action, draws) if forcing.committed else None
@@ -171,9 +177,11 @@ class DynamicsObjective(nn.Module):
         target = clean
         if bool(draws.shortcut.any()):
             target = self.targets(clean, noisy, action, draws, past)
-        predicted = self.model(noisy, draws.signal, draws.size, action, draws.images, past)
+        predicted, heard = self.model.watched(
+            noisy, draws.signal, draws.size, action, draws.images, past, guest
+        )
         loss = frame_loss(predicted, target, draws.signal, grid, ramp=forcing.ramp)
-        return loss[:, forcing.shown - first :].mean()[None]
+        return loss[:, forcing.shown - first :].mean()[None], heard
 
     def targets(
         self, clean: Tensor, noisy: Tensor, action: Action, draws: Draws, past: Tensor | None = None
@@ -250,11 +258,11 @@ def train_dynamics(
     Returns:
       Whether the schedule was finished.
     """
-    if begin is not None:
-        _check_begin(begin, run, size)
     with ranks() as group:
         tokenizer = load_tokenizer(run).to(group.device)
         _check_frames(store, tokenizer, run)
+        if begin is not None:
+            _check_begin(begin, run, size)
         stage = open_stage(run / "dynamics", resume)
         cache = open_cache(store, run, stage, options.limit_bytes)
         if stage is None:
@@ -294,7 +302,7 @@ def _fit(
         model.load_state_dict(load_dynamics(Path(begin)).state_dict())
     objective = DynamicsObjective(model, forcing)
     learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
-    latents = _with_latents(cache, tokenizer, stage.config["tokenizer"])
+    latents = with_latents(cache, tokenizer, stage.config["tokenizer"])
     sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
 
     def inputs(step: int) -> tuple[Tensor, Action, Draws]:
@@ -306,7 +314,7 @@ def _fit(
         draws = draw(shape, lead, forcing, progress, generator(seed, "draws", step))
         assert clip.actions is not None
         return (
-            _clean(clip, tokenizer, group.device),
+            latents_of(clip, tokenizer, group.device),
             clip.actions.map(lambda x: x.to(group.device)),
             draws.rows(group.rows(lead[0]), group.device),
         )
@@ -332,14 +340,14 @@ def _fit(
 
 
 @torch.no_grad()
-def _clean(clip: Clip, tokenizer: Tokenizer | PatchTokenizer, device: torch.device) -> Tensor:
+def latents_of(clip: Clip, tokenizer: Tokenizer | PatchTokenizer, device: torch.device) -> Tensor:
     """The latents of a clip, which brings them or has frames that are cheap to encode."""
     if clip.latents is not None:
         return clip.latents.to(device, torch.float32)
     return tokenizer.encode(clip.frames["main"].to(device))
 
 
-def _with_latents(
+def with_latents(
     cache: ClipCache, tokenizer: Tokenizer | PatchTokenizer, identity: str
 ) -> ClipCache:
     """The cache with latents in place of frames, where encoding every clip anew would cost."""

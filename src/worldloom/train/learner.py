@@ -32,7 +32,8 @@ class Learner:
 
     Args:
       objective: a module whose `model` is trained, whose call returns losses
-        `[K]`, and which names them in `terms` and weighs them by `weights`.
+        `[K]`, and which names them in `terms` and weighs them by `weights`. Each is
+        divided by its running size, but for those that it names in `unscaled`.
       schedule: how long and how fast.
       ranks: this process among all.
     """
@@ -44,6 +45,11 @@ class Learner:
         self.optimizers = optimizers(self.model, schedule)
         self.terms: tuple[str, ...] = tuple(objective.terms)  # type: ignore[arg-type]
         self.weights = torch.tensor(objective.weights, device=ranks.device)
+        # Terms whose size means nothing, or that may be 0 or less, are taken as they are.
+        unscaled = getattr(objective, "unscaled", ())
+        self._unscaled = torch.tensor(
+            [name in unscaled for name in self.terms], device=ranks.device
+        )
         self.mean_square = torch.zeros(len(self.terms), device=ranks.device)
         self.step = 0
         self._weights = list(self.model.parameters())
@@ -61,6 +67,7 @@ class Learner:
             losses = self._objective(*inputs)
         everyone = self.ranks.mean(losses)
         scale = running_scale(self.mean_square, everyone, self.step)
+        scale = torch.where(self._unscaled, 1.0, scale)
         (losses / scale * self.weights).sum().backward()
         norm = nn.utils.clip_grad_norm_(self._weights, self.schedule.clip)
         for optimizer in self.optimizers:

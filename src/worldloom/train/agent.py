@@ -1,0 +1,206 @@
+"""Trains an agent on recordings: finetunes the world with the agent in it, or clones alone."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from worldloom.configs import Batches, Forcing
+from worldloom.data.cache import ClipCache
+from worldloom.data.clips import ClipSampler
+from worldloom.data.relevant import Relevance, RelevantSampler
+from worldloom.data.store import Store
+from worldloom.hub import load_dynamics, load_tokenizer, weights_hash
+from worldloom.models.agent import Agent, AgentShape, WorldAgent
+from worldloom.models.dynamics import Dynamics, DynamicsShape
+from worldloom.models.patches import PatchTokenizer
+from worldloom.models.tokenizer import Tokenizer
+from worldloom.seeding import generator, rng, stream
+from worldloom.train.cloning import AgentObjective, Lesson
+from worldloom.train.dist import Ranks, ranks
+from worldloom.train.dynamics import draw, latents_of, with_latents
+from worldloom.train.learner import Learner
+from worldloom.train.log import tracker
+from worldloom.train.loop import fit
+from worldloom.train.optim import Schedule
+from worldloom.train.setup import Options, describe, open_cache, open_stage, tuples
+from worldloom.train.stage import Stage
+
+ANY_TASK = "reward"  # of recordings whose labels name no task
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What an agent learns, and how long.
+
+    Args:
+      schedule: how long and how fast.
+      batches: windows of an update; half of them show how something is done.
+      relevance: which windows show how something is done.
+      hidden: inner width of the heads.
+      alone: from chance and by cloning only, without a world model: for comparison, or where
+        a policy is all that is wanted.
+    """
+
+    schedule: Schedule
+    batches: Batches
+    relevance: Relevance = field(default_factory=Relevance)
+    hidden: int = 256
+    alone: bool = False
+
+
+def train_agent(
+    store: Store,
+    run: Path,
+    lessons: Lessons,
+    options: Options,
+    *,
+    name: str = "agent",
+    resume: bool = False,
+) -> bool:
+    """Trains RUN/NAME: the world of RUN/dynamics, learned on with an agent in it.
+
+    Args:
+      store: the recordings; the label `task` of an episode says what it is about.
+      run: the run folder, whose tokenizer and dynamics are done.
+      lessons: what is learned; a resumed stage keeps what it began with.
+      options: how the run behaves.
+      name: of the stage.
+      resume: go on with RUN/NAME instead of making it.
+
+    Returns:
+      Whether the schedule was finished.
+    """
+    with ranks() as group:
+        tokenizer = load_tokenizer(run).to(group.device)
+        world = Stage.open(run / "dynamics")
+        weights_hash(run / "dynamics")  # says so where it is not done
+        stage = open_stage(run / name, resume)
+        cache = open_cache(store, run, stage, options.limit_bytes)
+        if stage is None:
+            tasks = tuple(sorted(set(_tasks(cache))))
+            facts = describe(
+                "agent",
+                store,
+                cache,
+                size=world.config["size"],
+                shape=world.config["shape"],
+                agent=AgentShape(tasks, hidden=lessons.hidden),
+                forcing=world.config["forcing"],
+                lessons=asdict(lessons),
+                seed=options.seed,
+                tokenizer=weights_hash(run / "tokenizer"),
+                dynamics=None if lessons.alone else weights_hash(run / "dynamics"),
+            )
+            stage = Stage.create(run / name, facts) if group.leads else Stage(run / name, facts)
+        if stage.done:
+            return True
+        return _fit(stage, cache, tokenizer, options, group)
+
+
+def build(config: Any, actions: Any) -> WorldAgent:
+    """The world and the agent that a stage's configuration describes, with weights from chance."""
+    shape = DynamicsShape(**config["shape"])
+    agent = Agent(AgentShape(**tuples(config["agent"])), shape, actions)
+    return WorldAgent(Dynamics(shape, actions), agent)
+
+
+def _fit(
+    stage: Stage,
+    cache: ClipCache,
+    tokenizer: Tokenizer | PatchTokenizer,
+    options: Options,
+    group: Ranks,
+) -> bool:
+    config = stage.config
+    lessons = _lessons(config["lessons"])
+    torch.manual_seed(stream(config["seed"], "agent weights"))
+    model = build(config, cache.store.info.action)
+    if not lessons.alone and not stage.checkpoint.exists():
+        model.dynamics.load_state_dict(load_dynamics(stage.path.parent).state_dict())
+    forcing = Forcing(**config["forcing"])
+    learner = Learner(
+        AgentObjective(model, forcing, cloning=lessons.alone), lessons.schedule, group
+    )
+    latents = with_latents(cache, tokenizer, config["tokenizer"])
+    inputs = _inputs(latents, tokenizer, model, lessons, (forcing, config["seed"], group))
+    finished = fit(
+        learner,
+        inputs,
+        stage,
+        save_minutes=options.save_minutes,
+        until=options.until,
+        report=options.report,
+        track=tracker(options.track, stage.path, config) if options.track else None,
+    )
+    if finished and group.leads:
+        stage.finish(learner.average)
+    return finished
+
+
+def _inputs(
+    cache: ClipCache,
+    tokenizer: Tokenizer | PatchTokenizer,
+    model: WorldAgent,
+    lessons: Lessons,
+    given: tuple[Forcing, int, Ranks],
+) -> Callable[[int], tuple[Any, ...]]:
+    """What step n learns from, as a function of n."""
+    forcing, seed, group = given
+    batches, shape = lessons.batches, model.dynamics.shape
+    known = model.agent.shape.tasks
+    own = np.array([known.index(task) for task in _tasks(cache)])
+    half = lambda rows: rows if lessons.alone else max(1, rows // 2)  # noqa: E731
+    sampler = ClipSampler(cache, batches.short, batches.rows, seed=stream(seed, "agent data"))
+    chosen = RelevantSampler(
+        cache,
+        batches.short,
+        batches.rows,
+        seed=stream(seed, "relevant data"),
+        relevance=lessons.relevance,
+    )
+
+    def lesson(source: ClipSampler, step: int, lead: tuple[int, int], free: bool) -> Lesson:
+        episodes, starts = source.draw(step, length=lead[1], batch=lead[0])
+        rows = group.rows(lead[0])
+        clip = cache.clip(episodes[rows], starts[rows], length=lead[1])
+        tasks = own[episodes[rows]]
+        given = rng(seed, "tasks", step).integers(len(known), size=lead[0])[rows] if free else tasks
+        clean = latents_of(clip, tokenizer, group.device)
+        same = torch.from_numpy(given == tasks)
+        return Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same)
+
+    def inputs(step: int) -> tuple[Any, ...]:
+        rows, length = batches.at(step, lessons.schedule.steps)
+        lead = (half(rows), length)
+        relevant = lesson(chosen, step, lead, False)
+        full = (*lead, shape.tokens, shape.channels)
+        noise = torch.randn(full, generator=generator(seed, "agent noise", step))
+        noise = noise[group.rows(lead[0])].to(group.device)
+        if lessons.alone:
+            return relevant, noise, None, None
+        uniform = lesson(sampler, step, lead, True)
+        draws = draw(shape, lead, forcing, 1.0, generator(seed, "agent draws", step))
+        return relevant, noise, uniform, draws.rows(group.rows(lead[0]), group.device)
+
+    return inputs
+
+
+def _tasks(cache: ClipCache) -> list[str]:
+    """What each episode of the cache is about."""
+    rows = (cache.store.row(name) for name in cache.names)
+    return [str(row.labels.get("task", ANY_TASK)) for row in rows]
+
+
+def _lessons(data: Any) -> Lessons:
+    """Back from JSON values."""
+    return Lessons(
+        Schedule(**data["schedule"]),
+        Batches(**data["batches"]),
+        Relevance(**data["relevance"]),
+        data["hidden"],
+        data["alone"],
+    )

@@ -1,0 +1,161 @@
+"""What the heads of an agent learn from recordings: actions, rewards, endings, for frames ahead.
+
+Output n of the policy is for the action n + 1 frames on, output n of the others for n
+frames on (arXiv 2509.24527, section 3.3; the offsets are ours).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from worldloom.actions import Action
+from worldloom.configs import Forcing
+from worldloom.data.types import Clip
+from worldloom.models.agent import Agent, WorldAgent
+from worldloom.train.dynamics import Draws, DynamicsObjective
+from worldloom.train.imagination import mean_where
+from worldloom.train.shortcut import corrupt
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Windows that an agent learns from.
+
+    Args:
+      clean: latents `[B, T, N, D]`.
+      action: values `[B, T, ...]`, known `[B, T]`.
+      reward: `[B, T]`.
+      rewarded: `[B, T]` bool where the reward is known and is that of the row's task.
+      ended: `[B, T]` bool.
+      tasks: `[B]` int64.
+    """
+
+    clean: Tensor
+    action: Action
+    reward: Tensor
+    rewarded: Tensor
+    ended: Tensor
+    tasks: Tensor
+
+    @classmethod
+    def of(cls, clip: Clip, clean: Tensor, tasks: Tensor, own: Tensor) -> "Lesson":
+        """From a clip and its latents.
+
+        Args:
+          clip: with actions and rewards.
+          clean: its latents.
+          tasks: `[B]` that the rows are given.
+          own: `[B]` bool whether that is the task of the recording.
+        """
+        assert clip.actions is not None
+        device = clean.device
+        return cls(
+            clean,
+            clip.actions.map(lambda x: x.to(device)),
+            clip.reward.to(device),
+            clip.reward_known.to(device) & own.to(device)[:, None],
+            clip.terminated.to(device),
+            tasks.to(device),
+        )
+
+
+def ahead(values: Tensor, first: int, frames: int, length: int) -> tuple[Tensor, Tensor]:
+    """What `length` outputs of `frames` frames are about.
+
+    Args:
+      values: `[B, T, ...]`.
+      first: how many frames on output 0 looks.
+      frames: F, that have outputs; from the first on.
+      length: L, outputs of each.
+
+    Returns:
+      `[B, F, L, ...]`, and `[F, L]` bool where that lies inside the window.
+    """
+    index = torch.arange(frames)[:, None] + first + torch.arange(length)
+    inside = index < values.shape[1]
+    index = index.clamp(max=values.shape[1] - 1).to(values.device)
+    return values[:, index], inside.to(values.device)
+
+
+class AgentObjective(nn.Module):
+    """Dynamics on uniform windows, cloning on relevant ones, rewards and endings on both.
+
+    Args:
+      model: the world and the agent in it.
+      forcing: how the dynamics is trained.
+      cloning: only the agent learns from the windows, as if the world's loss were nothing.
+    """
+
+    terms = ("shortcut", "policy", "reward", "ending")
+    weights = (1.0, 1.0, 1.0, 1.0)
+
+    def __init__(self, model: WorldAgent, forcing: Forcing, *, cloning: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.world = DynamicsObjective(model.dynamics, forcing)
+        if cloning:
+            self.weights = (0.0, 1.0, 1.0, 1.0)
+
+    def forward(
+        self, relevant: Lesson, noise: Tensor, uniform: Lesson | None, draws: Draws | None
+    ) -> Tensor:
+        """Losses `[4]`.
+
+        Args:
+          relevant: windows that show how something is done.
+          noise: `[B, T, N, D]` that their frames are committed with.
+          uniform: any windows; None where only the agent learns.
+          draws: what is random in the dynamics loss of these.
+        """
+        agent = self.model.agent
+        heard = self._committed(relevant, noise)
+        policy = policy_loss(agent, heard, relevant.action)
+        lessons = [(relevant, heard)]
+        shortcut = policy.new_zeros(1)
+        if uniform is not None and draws is not None:
+            guest = agent.enter(uniform.tasks)
+            shortcut, also = self.world.watched(uniform.clean, uniform.action, draws, guest)
+            assert also is not None
+            lessons.append((uniform, agent.norm(also)))
+        reward = torch.stack([reward_loss(agent, h, lesson) for lesson, h in lessons]).mean()
+        ending = torch.stack([ending_loss(agent, h, lesson) for lesson, h in lessons]).mean()
+        return torch.cat([shortcut, torch.stack([policy, reward, ending])])
+
+    def _committed(self, lesson: Lesson, noise: Tensor) -> Tensor:
+        """What the agent hears of frames that are committed as when it acts, `[B, T, W]`."""
+        model, agent = self.model.dynamics, self.model.agent
+        grid = model.shape.grid
+        level = torch.full(lesson.clean.shape[:2], grid - 1, device=noise.device)
+        finest = torch.full_like(level, grid.bit_length() - 1)
+        seen = corrupt(lesson.clean, noise, level, grid)
+        guest = agent.enter(lesson.tasks)
+        _, heard = model.watched(seen, level, finest, lesson.action, None, None, guest)
+        assert heard is not None
+        return agent.norm(heard)
+
+
+def policy_loss(agent: Agent, heard: Tensor, action: Action) -> Tensor:
+    """Negative log-probability of the recorded actions, where they are known."""
+    frames, length = heard.shape[1], agent.shape.length
+    known, inside = ahead(action.known, 1, frames, length)
+    values = {k: ahead(v, 1, frames, length)[0] for k, v in action.values.items()}
+    return mean_where(-agent.policy(heard).log_prob(values), known & inside)
+
+
+def reward_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
+    """Cross entropy of the recorded rewards, where they are known."""
+    frames, length = heard.shape[1], agent.shape.length
+    value, inside = ahead(lesson.reward, 0, frames, length)
+    known, _ = ahead(lesson.rewarded, 0, frames, length)
+    return mean_where(agent.reward.loss(agent.reward(heard), value), known & inside)
+
+
+def ending_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
+    """Cross entropy of the recorded endings."""
+    frames, length = heard.shape[1], agent.shape.length
+    value, inside = ahead(lesson.ended.float(), 0, frames, length)
+    logits = agent.ending(heard)[..., 0]
+    loss = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+    return mean_where(loss, inside.expand_as(loss))

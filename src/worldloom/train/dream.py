@@ -1,0 +1,243 @@
+"""Trains a policy in imagination: dreams from recorded contexts, and learns from how they go."""
+
+import copy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from worldloom.actions import Action
+from worldloom.data.cache import ClipCache
+from worldloom.data.clips import ClipSampler
+from worldloom.data.store import Store
+from worldloom.data.types import Clip
+from worldloom.errors import WorldloomError
+from worldloom.hub import load_agent, weights_hash
+from worldloom.models.agent import Agent, NumberHead, PolicyHead, choose_action
+from worldloom.models.dream import DreamWorld, Sampler
+from worldloom.seeding import stream
+from worldloom.train.dist import Ranks, ranks
+from worldloom.train.imagination import (
+    Dreaming,
+    Spread,
+    alive,
+    lambda_returns,
+    mean_where,
+    pmpo_loss,
+    reinforce_loss,
+)
+from worldloom.train.learner import Learner
+from worldloom.train.log import tracker
+from worldloom.train.loop import fit
+from worldloom.train.optim import Schedule
+from worldloom.train.setup import Options, describe, open_cache, open_stage
+from worldloom.train.stage import Stage
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Dreams of a policy, in arrival indexing.
+
+    Args:
+      heard: `[B, H + 1, W]` what the heads read of states 0 to H.
+      actions: component name to `[B, H, ...]`, action k taken in state k.
+      reward: `[B, H]` that arrived with states 1 to H.
+      ends: `[B, H]` probability that states 1 to H are endings.
+    """
+
+    heard: Tensor
+    actions: dict[str, Tensor]
+    reward: Tensor
+    ends: Tensor
+
+
+class Actor(nn.Module):
+    """What learns in imagination: the policy, and how much is still to come.
+
+    Args:
+      agent: whose policy it begins with.
+      width: of what the heads read.
+    """
+
+    def __init__(self, agent: Agent, width: int) -> None:
+        super().__init__()
+        self.policy: PolicyHead = copy.deepcopy(agent.policy).requires_grad_(True)
+        self.value = NumberHead(width, agent.shape, 1)
+        self.spread = Spread()
+
+
+class DreamObjective(nn.Module):
+    """The losses of policy and value on a rollout.
+
+    Args:
+      model: to train.
+      prior: the cloned policy, frozen.
+      dreaming: how.
+    """
+
+    terms = ("policy", "value")
+    weights = (1.0, 1.0)
+    unscaled = ("policy",)  # its size means nothing
+
+    def __init__(self, model: Actor, prior: PolicyHead, dreaming: Dreaming) -> None:
+        super().__init__()
+        self.model, self.dreaming = model, dreaming
+        self.prior = copy.deepcopy(prior).requires_grad_(False)
+
+    def forward(self, rollout: Rollout) -> Tensor:
+        """Losses `[2]`."""
+        model, how = self.model, self.dreaming
+        logits = model.value(rollout.heard)[:, :, 0]
+        value = model.value.mean(logits.detach())
+        returns = lambda_returns(
+            rollout.reward, 1 - rollout.ends, value, discount=how.discount, trace=how.trace
+        )
+        counted = alive(rollout.ends > 0.5)
+        states = rollout.heard[:, :-1]
+        policy, prior = model.policy.now(states), self.prior.now(states)
+        log_prob, advantage = policy.log_prob(rollout.actions), returns - value[:, :-1]
+        if how.objective == "pmpo":
+            acting = pmpo_loss(
+                log_prob, advantage, policy.kl(prior), counted, alpha=how.alpha, beta=how.beta
+            )
+        else:
+            scaled = advantage / model.spread(returns)
+            acting = reinforce_loss(log_prob, scaled, policy.entropy(), counted, bonus=how.bonus)
+        valuing = mean_where(model.value.loss(logits[:, :-1], returns), counted)
+        return torch.stack([acting, valuing])
+
+
+@torch.inference_mode()
+def dream(world: DreamWorld, policy: PolicyHead, clip: Clip, seeds: Tensor, steps: int) -> Rollout:
+    """Dreams `steps` frames on from every row of a clip, as the policy acts.
+
+    Args:
+      world: with an agent.
+      policy: reads what the agent hears.
+      clip: contexts, `[B, T, ...]`.
+      seeds: `[B]` int64 of all chance: the world's and the policy's.
+      steps: H.
+    """
+    agent = world.agent
+    assert agent is not None
+    state, _ = world.start(clip, seeds)
+    heard, actions = [world.features(state)], []
+    for _ in range(steps):
+        action = choose_action(policy, heard[-1], state)
+        state, _ = world.step(state, _known(action, len(seeds)))
+        heard.append(world.features(state))
+        actions.append(action)
+    whole = torch.stack(heard, 1)
+    after = whole[:, 1:]
+    return Rollout(
+        heard=whole,
+        actions={name: torch.stack([a[name] for a in actions], 1) for name in actions[0]},
+        reward=agent.reward.mean(agent.reward(after)[:, :, 0]),
+        ends=agent.ending(after)[:, :, 0, 0].sigmoid(),
+    )
+
+
+def train_dream(
+    store: Store,
+    run: Path,
+    schedule: Schedule,
+    dreaming: Dreaming,
+    options: Options,
+    *,
+    sampler: Sampler | None = None,
+    task: str | None = None,
+    name: str = "dream",
+    resume: bool = False,
+) -> bool:
+    """Trains RUN/NAME: the policy of RUN/agent, learned on in dreams of RUN/agent's world.
+
+    Args:
+      store: whose recordings the dreams begin with.
+      run: the run folder, whose agent is done.
+      schedule: how long and how fast.
+      dreaming: how long the dreams are, and what is learned from them.
+      options: how the run behaves.
+      sampler: how frames are drawn; the world's own way by default.
+      task: that the agent is asked to do; the first that it knows by default.
+      name: of the stage.
+      resume: go on with RUN/NAME instead of making it.
+
+    Returns:
+      Whether the schedule was finished.
+
+    Raises:
+      WorldloomError: the agent never saw a reward, or does not know the task.
+    """
+    with ranks() as group:
+        world = load_agent(run, sampler)
+        assert world.agent is not None
+        world.agent.task(task or world.agent.shape.tasks[0])
+        stage = open_stage(run / name, resume)
+        cache = open_cache(store, run, stage, options.limit_bytes)
+        if not any((cache.rewards(i) != 0).any() for i in range(len(cache))):
+            raise WorldloomError(
+                f"store `{store.path}` has no rewards, so there is nothing to dream of",
+                "record with an environment that gives rewards; cloning needs none",
+            )
+        if stage is None:
+            facts = describe(
+                "dream",
+                store,
+                cache,
+                schedule=schedule,
+                dreaming=dreaming,
+                sampler=asdict(world.sampler),
+                task=task or world.agent.shape.tasks[0],
+                seed=options.seed,
+                agent=weights_hash(run / "agent"),
+            )
+            stage = Stage.create(run / name, facts) if group.leads else Stage(run / name, facts)
+        if stage.done:
+            return True
+        return _fit(stage, cache, world, options, group)
+
+
+def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, group: Ranks) -> bool:
+    config = stage.config
+    dreaming, seed = Dreaming(**config["dreaming"]), config["seed"]
+    agent = world.agent
+    assert agent is not None
+    torch.manual_seed(stream(seed, "dream weights"))
+    model = Actor(agent, world.dynamics.shape.width)
+    objective = DreamObjective(model, agent.policy, dreaming)
+    learner = Learner(objective, Schedule(**config["schedule"]), group)
+    lead = dreaming.context, dreaming.contexts
+    sampler = ClipSampler(cache, *lead, seed=stream(seed, "dream data"))
+
+    def inputs(step: int) -> tuple[Rollout]:
+        clip = sampler.batch(step, rank=group.rank, world_size=group.world_size)
+        rows = torch.arange(dreaming.contexts)[group.rows(dreaming.contexts)]
+        seeds = stream(seed, "dreams", step) + rows
+        clip = Clip(frames=clip.frames, actions=clip.actions, texts=(config["task"],) * len(rows))
+        rollout = dream(world, model.policy, clip, seeds, dreaming.horizon)
+        return (_outside(rollout),)
+
+    finished = fit(
+        learner,
+        inputs,
+        stage,
+        save_minutes=options.save_minutes,
+        until=options.until,
+        report=options.report,
+        track=tracker(options.track, stage.path, config) if options.track else None,
+    )
+    if finished and group.leads:
+        stage.finish(learner.average)
+    return finished
+
+
+def _outside(rollout: Rollout) -> Rollout:
+    """The same numbers as tensors that a gradient may pass by."""
+    actions = {name: value.clone() for name, value in rollout.actions.items()}
+    return Rollout(rollout.heard.clone(), actions, rollout.reward.clone(), rollout.ends.clone())
+
+
+def _known(values: dict[str, Tensor], rows: int) -> Action:
+    known = torch.ones(rows, dtype=torch.bool, device=next(iter(values.values())).device)
+    return Action(values, known)

@@ -1,0 +1,267 @@
+"""Agents from recordings: what their heads learn, resuming, and acting after a reload."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_agent import SHAPE
+from worlds import tiny_dynamics
+
+from worldloom.actions import ActionSpec, Categorical
+from worldloom.configs import Batches, Size, nano
+from worldloom.data.cache import ClipCache
+from worldloom.data.info import StoreInfo
+from worldloom.data.relevant import Relevance, RelevantSampler
+from worldloom.data.store import Store
+from worldloom.data.types import Clip, Episode
+from worldloom.errors import WorldloomError
+from worldloom.hub import load_agent, load_policy, load_team
+from worldloom.models.agent import Agent
+from worldloom.models.dream import Sampler
+from worldloom.train.agent import Lessons, train_agent
+from worldloom.train.cloning import ahead
+from worldloom.train.dream import Actor, DreamObjective, Rollout, dream, train_dream
+from worldloom.train.dynamics import train_dynamics
+from worldloom.train.imagination import Dreaming
+from worldloom.train.optim import Schedule
+from worldloom.train.setup import Options
+from worldloom.train.tokenizer import train_tokenizer
+
+SPEC = ActionSpec((Categorical("action", 3),))
+
+
+def test_multi_token_targets_look_ahead_and_stop_at_the_window():
+    values = torch.arange(5)[None]
+    found, inside = ahead(values, 1, 5, 3)
+    assert found[0, 0].tolist() == [1, 2, 3] and found[0, 1].tolist() == [2, 3, 4]
+    assert inside.tolist() == [
+        [True] * 3,
+        [True] * 3,
+        [True, True, False],
+        [True, False, False],
+        [False] * 3,
+    ]
+    now, inside = ahead(values, 0, 4, 2)
+    assert now[0].tolist() == [[0, 1], [1, 2], [2, 3], [3, 4]] and inside.all()
+
+
+def colour_store(path, episodes=12, length=24, reward=True, seed=0):
+    """The frame shows the colour of the last action, and action 1 pays.
+
+    The players choose it in two of five cases, each other one in three of ten.
+    """
+    info = StoreInfo(action=SPEC, cameras={"main": (16, 16)}, fps=10.0)
+    store = Store.create(path, info)
+    rng = np.random.default_rng(seed)
+    for number in range(episodes):
+        action = rng.choice(3, length, p=(0.3, 0.4, 0.3))
+        frames = np.zeros((length, 16, 16, 3), np.uint8)
+        frames[np.arange(length), :, :, action] = 200
+        paid = (action == 1).astype(np.float32)
+        paid[0] = 0
+        store.append(
+            Episode(
+                frames=frames,
+                actions={"action": action},
+                reward=paid if reward else None,
+                terminated=number % 2 == 0,
+                truncated=number % 2 == 1,
+                seed=number,
+            )
+        )
+    return store
+
+
+def small(steps=6) -> Size:
+    base = nano((16, 16))
+    return replace(
+        base,
+        dynamics=replace(base.dynamics, width=32, hidden=48, heads=2, kv_heads=2, window=6),
+        schedule=replace(base.schedule, steps=steps, warmup=2),
+        batches=Batches(rows=4, short=6, long=12),
+    )
+
+
+def lessons(steps=6, rows=4, **changes) -> Lessons:
+    return Lessons(
+        Schedule(steps=steps, rate=3e-3, warmup=2, ema=0.9, muon_rate=0.02),
+        Batches(rows=rows, short=6, long=12),
+        hidden=32,
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run with tokenizer, dynamics and agent, of a few steps each."""
+    folder = tmp_path_factory.mktemp("agents")
+    store, run = colour_store(folder / "store"), folder / "run"
+    train_tokenizer(store, run, small(), Options())
+    train_dynamics(store, run, small(), Options())
+    assert train_agent(store, run, lessons(), Options())
+    return store, run
+
+
+def test_relevant_windows_are_those_from_which_a_reward_is_soon_reached(tmp_path):
+    store = Store.create(
+        tmp_path / "s", StoreInfo(action=SPEC, cameras={"main": (16, 16)}, fps=10.0)
+    )
+    for number, at in enumerate([(10,), (), (3, 17)]):
+        reward = np.zeros(20, np.float32)
+        reward[list(at)] = 1
+        frames = np.zeros((20, 16, 16, 3), np.uint8)
+        store.append(
+            Episode(
+                frames=frames,
+                actions={"action": np.zeros(20, np.int64)},
+                reward=reward,
+                truncated=True,
+                seed=number,
+            )
+        )
+    cache = ClipCache.open(store, tmp_path / "c", names=[row.name for row in store.episodes])
+    length, within = 4, 2
+    sampler = RelevantSampler(cache, length, 8, seed=0, relevance=Relevance(within=within))
+    found = set(zip(*(x.tolist() for x in sampler.windows(length)), strict=True))
+    expected = {
+        (e, s)
+        for e in range(3)
+        for s in range(20 - length + 1)
+        if (cache.rewards(e)[s + 1 : s + length + within] > 0).any()
+    }
+    assert found == expected and len(found) > 0
+    best = RelevantSampler(cache, length, 8, seed=0, relevance=Relevance(within=within, best=0.3))
+    richest = int(np.argmax([cache.rewards(e).sum() for e in range(3)]))
+    assert set(best.windows(length)[0].tolist()) == {richest}
+    episodes, begin = sampler.draw(3, length=length, batch=50)
+    assert set(zip(episodes.tolist(), begin.tolist(), strict=True)) <= found
+
+
+@pytest.mark.slow
+def test_an_agent_learns_what_to_do_what_pays_and_how_the_world_goes_on(tmp_path):
+    store = colour_store(tmp_path / "store", episodes=40)
+    run = tmp_path / "run"
+    train_tokenizer(store, run, small(), Options())
+    train_dynamics(store, run, small(100), Options())
+    train_agent(store, run, lessons(250, rows=16), Options())
+    world = load_agent(run)
+    cache = ClipCache.open(store, run / "cache")
+    clip = cache.clip(np.arange(24), np.full(24, 4), length=8)
+    clip = Clip(frames=clip.frames, actions=clip.actions, reward=clip.reward)
+    state, step = world.start(clip, torch.arange(24))
+    paid = clip.reward[:, -1]
+    assert step.reward[paid == 1].min() > 0.7 and step.reward[paid == 0].max() < 0.3
+
+    def share(policy):
+        """How likely the action is that pays."""
+        one = {"action": torch.ones(24, dtype=torch.int64)}
+        return float(policy.now(world.features(state)).log_prob(one).exp().mean())
+
+    cloned = share(load_policy(run, world, "agent"))
+    assert 0.25 < cloned < 0.55
+    how = Dreaming(horizon=5, contexts=16, context=4)
+    train_dream(store, run, Schedule(steps=120, rate=3e-3, warmup=5, ema=0.9), how, Options())
+    assert share(load_policy(run, world, "dream")) > cloned + 0.2
+
+
+@pytest.mark.parametrize("stage", ["agent", "dream"])
+def test_training_resumes_exactly(trained, tmp_path, stage):
+    store, run = trained
+    weights = []
+    for stops in ((None,), (3, None)):
+        place = tmp_path / str(len(stops))
+        place.mkdir()
+        for part in ("tokenizer", "dynamics", *(["agent"] if stage == "dream" else [])):
+            (place / part).symlink_to(run / part)
+        for number, until in enumerate(stops):
+            options = Options(until=until)
+            if stage == "agent":
+                train_agent(store, place, lessons(), options, resume=number > 0)
+            else:
+                how = Dreaming(horizon=3, contexts=4, context=3)
+                schedule = Schedule(steps=6, warmup=2)
+                train_dream(store, place, schedule, how, options, resume=number > 0)
+        weights.append((place / stage / "weights.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_reloaded_policy_acts_the_same(trained):
+    store, run = trained
+    clip = ClipCache.open(store, run / "cache").clip(np.arange(3), np.zeros(3, int), length=5)
+    acted = []
+    for _ in range(2):
+        team = load_team(run / "agent")
+        team.begin(clip.frames["main"][:, 0].numpy(), [4, 5, 6])
+        values = []
+        for n in range(1, 5):
+            values.append(team.act()["action"])
+            team.see({"action": values[-1]}, clip.frames["main"][:, n].numpy())
+        acted.append(np.stack(values))
+    assert (acted[0] == acted[1]).all()
+
+
+def test_cloning_alone_needs_no_world_and_no_rewards(tmp_path):
+    store = colour_store(tmp_path / "store", reward=False)
+    run = tmp_path / "run"
+    train_tokenizer(store, run, small(), Options())
+    train_dynamics(store, run, small(), Options())
+    assert train_agent(store, run, lessons(alone=True), Options(), name="clone")
+    team = load_team(run / "clone")
+    team.begin(np.zeros((2, 16, 16, 3), np.uint8), [1, 2])
+    assert team.act()["action"].shape == (2,)
+    train_agent(store, run, lessons(), Options())
+    with pytest.raises(WorldloomError, match="no rewards"):
+        train_dream(store, run, Schedule(steps=1), Dreaming(), Options())
+
+
+def test_an_unknown_task_is_refused_before_anything_is_written(trained):
+    store, run = trained
+    with pytest.raises(WorldloomError, match="no task `fly`"):
+        train_dream(store, run, Schedule(steps=1), Dreaming(), Options(), task="fly", name="x")
+    assert not (run / "x").exists()
+
+
+@torch.no_grad()
+def test_a_rollout_is_in_arrival_order(trained):
+    """What a dream says arrived with a state is what the world says of that state."""
+    store, run = trained
+    world = load_agent(run, Sampler(passes=2))
+    cache = ClipCache.open(store, run / "cache")
+    clip = cache.clip(np.arange(2), np.zeros(2, int), length=4)
+    clip = Clip(frames=clip.frames, actions=clip.actions)
+    seeds = torch.tensor([7, 8])
+    rollout = dream(world, world.agent.policy, clip, seeds, 4)
+    state, _ = world.start(clip, seeds)
+    assert torch.equal(rollout.heard[:, 0], world.features(state))
+    for k in range(4):
+        action = {"action": rollout.actions["action"][:, k]}
+        known = torch.ones(2, dtype=torch.bool)
+        state, step = world.step(state, clip.actions.__class__(action, known))
+        assert torch.equal(rollout.heard[:, k + 1], world.features(state))
+        live = ~step.terminated
+        assert torch.allclose(rollout.reward[live, k], step.reward[live], atol=1e-5)
+
+
+def test_policy_and_value_move_the_right_way():
+    """One good and one bad action in each state: after some updates the good one is likelier."""
+    torch.manual_seed(0)
+    shape = tiny_dynamics().shape
+    agent = Agent(SHAPE, shape, SPEC)
+    actor = Actor(agent, shape.width)
+    objective = DreamObjective(actor, agent.policy, Dreaming(discount=0.9))
+    learner = torch.optim.Adam(actor.parameters(), 3e-3)
+    draws = torch.Generator().manual_seed(0)
+    heard = torch.randn(32, 4, shape.width, generator=draws)
+    for _ in range(150):
+        action = torch.randint(0, 3, (32, 3), generator=draws)
+        reward = (action == 1).float()
+        rollout = Rollout(heard, {"action": action}, reward, torch.zeros(32, 3))
+        learner.zero_grad()
+        objective(rollout).sum().backward()
+        learner.step()
+    share = actor.policy.now(heard[:, :-1]).log_prob({"action": torch.ones(32, 3).long()}).exp()
+    assert float(share.detach().mean()) > 0.6
+    value = actor.value.mean(actor.value(heard)[:, :, 0]).detach()
+    assert float(value[:, 0].mean()) > 0.3
+    assert all(p.grad is None for p in agent.parameters())
