@@ -33,6 +33,7 @@ MAY = {
     "configs": BASE | {"models", "train"},
     "shipped": set(),
     "pack": BASE | {"hub", "models", "data", "starts", "train"},
+    "acting": BASE | {"agents", "envs", "hub"},
     "hub": BASE | {"models", "train", "world", "data", "envs", "configs", "agents"},
 }
 # `models` may know of `data` only the nouns, not the files.

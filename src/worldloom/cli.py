@@ -38,7 +38,11 @@ OTHERS = {
     "check": Verb("store:check", "Looks for damaged files in a store, and repairs it."),
     "train tokenizer": Verb("train:tokenizer", "Trains the tokenizer: frames to latents and back."),
     "train dynamics": Verb("train:dynamics", "Trains the dynamics: what happens next."),
+    "train agent": Verb("agent:agent", "Trains an agent in a world, from the recordings."),
+    "train policy": Verb("agent:policy", "Trains a policy by imitation alone."),
     "train": Verb("train:resume", "Continues a training run exactly where it stopped."),
+    "dream": Verb("agent:dream", "Trains the agent of a run in its own dreams."),
+    "act": Verb("agent:act", "Plays a real environment with any policy, and says how well."),
     "ls": Verb("ls:ls", "Lists worlds of the package, runs, stores, environments or sizes."),
 }
 VERBS = FIRST | OTHERS

@@ -179,10 +179,9 @@ def load_team(path: str | Path, task: str | None = None) -> Team:
 
 
 def _agent_folder(path: Path) -> Path:
-    """The stage that acts: `path` itself, or the newest of the run `path`."""
-    if not (path / "agent").is_dir():
-        return path
-    return path / ("dream" if (path / "dream" / "weights.safetensors").exists() else "agent")
+    """The stage that acts: `path` itself, or of a run the one that learned most."""
+    stages = [path / name for name in ("dream", "agent", "policy")]
+    return next((stage for stage in stages if (stage / "weights.safetensors").exists()), path)
 
 
 @dataclass(frozen=True)
@@ -196,15 +195,18 @@ class TrainedMaker:
         return str(self.path)
 
     def __call__(self, stage: Any) -> Trained:
-        config = Stage.open(_agent_folder(self.path)).config
-        actions = ActionSpec.from_json(config["info"]["action"])
-        if actions != stage.action:
-            raise WorldloomError(
-                f"`{self.path}` acts with {actions.describe()}, this environment takes "
-                f"{stage.action.describe()}",
-                "choose an agent that was trained on recordings of it",
-            )
+        check_actions(self.path, stage.action)
         return Trained(load_team(self.path))
+
+
+def check_actions(path: Path, actions: ActionSpec) -> None:
+    """Raises one clear sentence where a trained agent cannot act with `actions`."""
+    own = ActionSpec.from_json(Stage.open(_agent_folder(path)).config["info"]["action"])
+    if own != actions:
+        raise WorldloomError(
+            f"`{path}` acts with {own.describe()}, this environment takes {actions.describe()}",
+            "choose an agent that was trained on recordings of it",
+        )
 
 
 def _own_sampler(run: Path) -> Sampler:

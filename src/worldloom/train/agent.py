@@ -1,14 +1,14 @@
 """Trains an agent on recordings: finetunes the world with the agent in it, or clones alone."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from worldloom.configs import Batches, Forcing
+from worldloom.configs import Batches, Forcing, Size
 from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
 from worldloom.data.relevant import Relevance, RelevantSampler
@@ -52,6 +52,18 @@ class Lessons:
     alone: bool = False
 
 
+def standard(size: Size, *, alone: bool = False, relevance: Relevance | None = None) -> Lessons:
+    """Lessons for a world of this size: half as long as its dynamics learned, at half the rate."""
+    schedule = replace(
+        size.schedule,
+        steps=max(1, size.schedule.steps // 2),
+        rate=size.schedule.rate / 2,
+        muon_rate=None if size.schedule.muon_rate is None else size.schedule.muon_rate / 2,
+    )
+    batches = replace(size.batches, rows=2 * size.batches.rows)
+    return Lessons(schedule, batches, relevance or Relevance(), alone=alone)
+
+
 def train_agent(
     store: Store,
     run: Path,
@@ -59,6 +71,7 @@ def train_agent(
     options: Options,
     *,
     name: str = "agent",
+    size: Size | None = None,
     resume: bool = False,
 ) -> bool:
     """Trains RUN/NAME: the world of RUN/dynamics, learned on with an agent in it.
@@ -69,6 +82,7 @@ def train_agent(
       lessons: what is learned; a resumed stage keeps what it began with.
       options: how the run behaves.
       name: of the stage.
+      size: shapes of an agent that learns alone, without RUN/dynamics; None: those of RUN/dynamics.
       resume: go on with RUN/NAME instead of making it.
 
     Returns:
@@ -76,8 +90,6 @@ def train_agent(
     """
     with ranks() as group:
         tokenizer = load_tokenizer(run).to(group.device)
-        world = Stage.open(run / "dynamics")
-        weights_hash(run / "dynamics")  # says so where it is not done
         stage = open_stage(run / name, resume)
         cache = open_cache(store, run, stage, options.limit_bytes)
         if stage is None:
@@ -86,19 +98,27 @@ def train_agent(
                 "agent",
                 store,
                 cache,
-                size=world.config["size"],
-                shape=world.config["shape"],
+                **(_world_of(run) if size is None else _world_of_size(size)),
                 agent=AgentShape(tasks, hidden=lessons.hidden),
-                forcing=world.config["forcing"],
                 lessons=asdict(lessons),
                 seed=options.seed,
                 tokenizer=weights_hash(run / "tokenizer"),
-                dynamics=None if lessons.alone else weights_hash(run / "dynamics"),
             )
             stage = Stage.create(run / name, facts) if group.leads else Stage(run / name, facts)
         if stage.done:
             return True
         return _fit(stage, cache, tokenizer, options, group)
+
+
+def _world_of(run: Path) -> dict[str, Any]:
+    """What a stage keeps of the world that the agent goes into."""
+    dynamics = weights_hash(run / "dynamics")
+    world = Stage.open(run / "dynamics").config
+    return {**{k: world[k] for k in ("size", "shape", "forcing")}, "dynamics": dynamics}
+
+
+def _world_of_size(size: Size) -> dict[str, Any]:
+    return {"size": size.name, "shape": size.dynamics, "forcing": size.forcing, "dynamics": None}
 
 
 def build(config: Any, actions: Any) -> WorldAgent:
@@ -116,7 +136,7 @@ def _fit(
     group: Ranks,
 ) -> bool:
     config = stage.config
-    lessons = _lessons(config["lessons"])
+    lessons = lessons_of(config)
     torch.manual_seed(stream(config["seed"], "agent weights"))
     model = build(config, cache.store.info.action)
     if not lessons.alone and not stage.checkpoint.exists():
@@ -195,8 +215,9 @@ def _tasks(cache: ClipCache) -> list[str]:
     return [str(row.labels.get("task", ANY_TASK)) for row in rows]
 
 
-def _lessons(data: Any) -> Lessons:
-    """Back from JSON values."""
+def lessons_of(config: Mapping[str, Any]) -> Lessons:
+    """Those that a stage began with."""
+    data = config["lessons"]
     return Lessons(
         Schedule(**data["schedule"]),
         Batches(**data["batches"]),

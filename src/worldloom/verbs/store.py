@@ -1,6 +1,7 @@
 """`worldloom record`, `data`, `check`: making stores and looking at them."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 
 def record(
@@ -24,7 +25,8 @@ def record(
       env: id of the environment, see `worldloom ls envs`; MODULE:ID imports a module first.
       store: folder of the store; made where it is missing, added to where it is there.
       episodes: how many to add.
-      policy: who acts: random, scripted, or several with commas, who take turns.
+      policy: who acts: random, scripted, the folder of a trained agent, or several with
+        commas, who take turns.
       seed: of everything; the same seed again goes on where it stopped.
       workers: processes that play.
       size: side of the frames in pixels; the environment's own by default.
@@ -50,13 +52,20 @@ def record(
         Setup(env, None if size is None else (size, size), repeat),
         store,
         episodes=episodes,
-        policies=choose(policy),
+        policies=choose(policy, load=_trained),
         seed=seed,
         workers=workers,
         keep=Keep(max_frames, snapshot_every, heldout, codec),
         progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
     )
     print(made)
+
+
+def _trained(path: Path) -> Any:
+    """A trained agent's maker; torch is imported only by who asks for one."""
+    from worldloom.hub import TrainedMaker
+
+    return TrainedMaker(path)
 
 
 def data(store: str, *, episodes: bool = False) -> None:

@@ -11,6 +11,7 @@ from worldloom.verbs.parse import on_interrupt
 if TYPE_CHECKING:
     from worldloom.configs import Size
     from worldloom.train.setup import Options
+    from worldloom.train.stage import Stage
 
 STAGES = ("tokenizer", "dynamics")
 Name = Literal["nano", "tiny", "small", "base", "large"]
@@ -52,7 +53,7 @@ def tokenizer(
     chosen = _changed(size_for(opened, size), "tokenizer", steps=steps, batch=batch, rate=rate)
     folder = Path(run or f"runs/{opened.path.name}")
     weights = None if perceptual is None else _perceptual(chosen, perceptual)
-    with _told(folder, "tokenizer", seed=seed, minutes=save_minutes, track=track) as options:
+    with told(folder, "tokenizer", seed=seed, minutes=save_minutes, track=track) as options:
         train_tokenizer(opened, folder, chosen, options, perceptual=weights)
 
 
@@ -98,7 +99,7 @@ def dynamics(
     if bootstrap_rows is not None:
         forcing = replace(chosen.forcing, bootstrap_rows=bootstrap_rows)
         chosen = replace(chosen, forcing=forcing)
-    with _told(folder, "dynamics", seed=seed, minutes=save_minutes, track=track) as options:
+    with told(folder, "dynamics", seed=seed, minutes=save_minutes, track=track) as options:
         train_dynamics(
             opened, folder, chosen, options, begin=None if begin is None else Path(begin)
         )
@@ -110,14 +111,15 @@ def resume(*, resume: str) -> None:
     Args:
       resume: folder of the run.
     """
-    from worldloom.configs import named
-    from worldloom.data.store import Store
-    from worldloom.train.dynamics import train_dynamics
     from worldloom.train.stage import Stage
-    from worldloom.train.tokenizer import train_tokenizer
 
     run = Path(resume)
-    begun = [name for name in STAGES if (run / name / "config.json").exists()]
+    begun = [
+        name
+        for name in (*STAGES, *sorted(path.name for path in run.glob("*/")))
+        if (run / name / "config.json").exists()
+    ]
+    begun = list(dict.fromkeys(begun))
     if not begun:
         raise WorldloomError(
             f"`{resume}` is no run: it has neither tokenizer/ nor dynamics/",
@@ -127,14 +129,34 @@ def resume(*, resume: str) -> None:
     if stage is None:
         done = f"`{resume}` is finished: {' and '.join(begun)}"
         raise WorldloomError(done, f"worldloom play {resume}")
+    with told(
+        run, stage.path.name, seed=stage.config["seed"], minutes=5.0, track="none"
+    ) as options:
+        _go_on(stage, run, options)
+
+
+def _go_on(stage: "Stage", run: Path, options: "Options") -> None:
+    """Trains a stage that was begun, as its own configuration says."""
+    from worldloom.configs import named
+    from worldloom.data.store import Store
+    from worldloom.train.agent import lessons_of, train_agent
+    from worldloom.train.dream import train_dream
+    from worldloom.train.dynamics import train_dynamics
+    from worldloom.train.imagination import Dreaming
+    from worldloom.train.optim import Schedule
+    from worldloom.train.tokenizer import train_tokenizer
+
     name, config = stage.path.name, stage.config
     store = Store.open(config["store"])
-    size = named(config["size"], store.info.cameras["main"])
-    with _told(run, name, seed=config["seed"], minutes=5.0, track="none") as options:
-        if name == "tokenizer":
-            train_tokenizer(store, run, size, options, resume=True)
-        else:
-            train_dynamics(store, run, size, options, resume=True)
+    if config["stage"] == "agent":
+        train_agent(store, run, lessons_of(config), options, name=name, resume=True)
+    elif config["stage"] == "dream":
+        how = Schedule(**config["schedule"]), Dreaming(**config["dreaming"])
+        train_dream(store, run, *how, options, name=name, resume=True)
+    else:
+        size = named(config["size"], store.info.cameras["main"])
+        train = train_tokenizer if config["stage"] == "tokenizer" else train_dynamics
+        train(store, run, size, options, resume=True)
 
 
 def _perceptual(size: "Size", path: str) -> Path:
@@ -183,7 +205,7 @@ def _changed(
 
 
 @contextmanager
-def _told(run: Path, stage: str, *, seed: int, minutes: float, track: str) -> Iterator["Options"]:
+def told(run: Path, stage: str, *, seed: int, minutes: float, track: str) -> Iterator["Options"]:
     """Options that print a line every few seconds, and what Ctrl-C keeps."""
     from worldloom.errors import need
     from worldloom.progress import Progress
