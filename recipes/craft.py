@@ -34,7 +34,7 @@ USUAL = steps.Plan(
     publish=False,
     heldout=0.1,
 )
-CLONES = {"agent": {}, "clone": {"alone": True}, "filtered": {"alone": True, "best": 0.1}}
+CLONES = {"agent": (False, 1.0), "clone": (True, 1.0), "filtered": (True, 0.1)}  # alone, best
 
 
 def size_of(updates: int) -> Size:
@@ -64,23 +64,21 @@ def main() -> None:
     progress.begin("record")
     store = steps.record_missing(plan, GAME, choose("scripted"), progress)
     steps.train(plan, store, progress, size_of(plan.steps))
-    for name, how in CLONES.items():
+    for name, (alone, best) in CLONES.items():
         progress.begin(name)
-        lessons = lessons_of(max(2, plan.steps // 2), **how)
-        train_agent(
-            store, plan.out, lessons, _options(plan, progress), name=name, **_again(plan, name)
-        )
+        lessons = lessons_of(max(2, plan.steps // 2), alone=alone, best=best)
+        options = _options(plan, progress)
+        train_agent(store, plan.out, lessons, options, name=name, resume=_begun(plan, name))
     progress.begin("dream")
     schedule = Schedule(max(2, plan.steps // 6), rate=3e-4, warmup=50, ema=0.99)
-    train_dream(
-        store, plan.out, schedule, Dreaming(), _options(plan, progress), **_again(plan, "dream")
-    )
+    options, how = _options(plan, progress), Dreaming()
+    train_dream(store, plan.out, schedule, how, options, resume=_begun(plan, "dream"))
     progress.begin("act")
     print(craft_judge.table(plan, [*CLONES, "dream"], progress))
 
 
-def _again(plan: steps.Plan, name: str) -> dict[str, bool]:
-    return {"resume": (plan.out / name / "config.json").exists()}
+def _begun(plan: steps.Plan, name: str) -> bool:
+    return (plan.out / name / "config.json").exists()
 
 
 def _options(plan: steps.Plan, progress: Progress) -> Options:

@@ -8,6 +8,7 @@ import torch
 from test_agent import SHAPE
 from worlds import tiny_dynamics
 
+from worldloom.acting import play_checkpoint
 from worldloom.actions import ActionSpec, Categorical
 from worldloom.configs import Batches, Size, nano
 from worldloom.data.cache import ClipCache
@@ -15,8 +16,10 @@ from worldloom.data.info import StoreInfo
 from worldloom.data.relevant import Relevance, RelevantSampler
 from worldloom.data.store import Store
 from worldloom.data.types import Clip, Episode
+from worldloom.envs import HOP
+from worldloom.envs.make import Setup
 from worldloom.errors import WorldloomError
-from worldloom.hub import load_agent, load_policy, load_team
+from worldloom.hub import TrainedMaker, load_agent, load_policy, load_team
 from worldloom.models.agent import Agent
 from worldloom.models.dream import Sampler
 from worldloom.train.agent import Lessons, train_agent
@@ -265,3 +268,11 @@ def test_policy_and_value_move_the_right_way():
     value = actor.value.mean(actor.value(heard)[:, :, 0]).detach()
     assert float(value[:, 0].mean()) > 0.3
     assert all(p.grad is None for p in agent.parameters())
+
+
+def test_an_environment_with_other_actions_is_refused(trained):
+    _, run = trained
+    with pytest.raises(WorldloomError, match=r"acts with action\[3\], this environment takes keys"):
+        play_checkpoint(str(run / "agent"), Setup(HOP), episodes=1)
+    maker = TrainedMaker(run / "agent")
+    assert maker.name.endswith("agent")

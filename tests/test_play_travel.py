@@ -12,6 +12,7 @@ from play_world import CountingWorld
 from test_dream import make_clip, make_world
 from test_play_server import SOON, Page, lit, serving, until
 
+from worldloom.models import cells
 from worldloom.models.dream import DreamMark
 from worldloom.play import protocol
 from worldloom.play.branch import BRANCHES, Refused
@@ -90,42 +91,52 @@ def test_branches_go_their_own_ways_and_share_the_past():
     assert all(a is b for a, b in zip(list(one)[:9], list(two)[:9], strict=True))
     old, new = one[8].mark, two[12].mark
     assert isinstance(old, DreamMark)
-    assert new.cached[0] is not one[12].mark.cached[0]
+    assert new.frames[0] is not one[12].mark.frames[0]
 
 
 def test_what_was_shared_is_neither_copied_nor_changed():
     player = begun(dream_session(copy=2, columns=2))
     play(player, keys(20))
     marks = [moment.mark for moment in player._here.past]
-    before = [frame.clone() for mark in marks for frame in mark.cached]
+    before = [part.clone() for mark in marks for part in parts_of(mark)]
     for older, newer in pairwise(marks):
-        assert all(a is b for a, b in zip(newer.cached[1:], older.cached[:-1], strict=True))
-        assert all(a is b for a, b in zip(newer.before[1:], older.before[:-1], strict=True))
+        assert all(a is b for a, b in zip(newer.frames[1:], older.frames[:-1], strict=True))
     player.rewind(15, 20)
     play(player, keys(15, seed=1))
-    after = [frame for mark in marks for frame in mark.cached]
+    after = [part for mark in marks for part in parts_of(mark)]
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+def parts_of(mark):
+    return [part for cell in mark.frames for part in cell.read().values()]
 
 
 def bytes_of(marks):
     """What marks hold, counted once: whole storages, so that a view cannot hide one."""
-    parts = [t for m in marks for t in (*m.cached, *m.latents, *m.before, m.count, m.seeds)]
+    parts = [part for mark in marks for part in parts_of(mark)]
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in parts}
     return sum(storages.values())
 
 
-def test_the_memory_of_a_history_is_what_the_guide_says():
-    history = 40
+def test_the_memory_of_a_history_is_what_the_guide_says(monkeypatch):
+    history, rows = 40, 8
+    monkeypatch.setattr(cells, "BLOCK", 8 * record_bytes())
     player = begun(dream_session(copy=2, columns=2), history)
-    play(player, keys(history + 10))
-    shape = player._session.world.dynamics.shape
-    frame = sum(shape.ring_slots()) * shape.kv_heads * (shape.width // shape.heads) * 2 * 4
-    latent = shape.tokens * shape.channels * 4
-    marks = [moment.mark for moment in player._here.past]
-    assert len(marks) == history + 1
-    own = (history + 1) * (frame + 2 * latent + 16)
-    lead_in = (shape.window - 2) * frame + (shape.copy - 1) * latent
-    assert bytes_of(marks) == own + lead_in
+    seen = []
+    for _ in range(3):
+        play(player, keys(history + 10))
+        seen.append(bytes_of(moment.mark for moment in player._here.past))
+    assert len(player._here.past) == history + 1
+    # What the oldest moment remembers, and the frame that is kept before the oldest goes.
+    frames = history + 1 + WINDOW - 2 + 1
+    assert seen == [-(-frames // rows) * rows * record_bytes()] * 3
+
+
+def record_bytes():
+    """One frame of the tiny dream, as the guide counts it."""
+    shape = dream_session(copy=2, columns=2).world.dynamics.shape
+    cached = sum(shape.ring_slots()) * shape.kv_heads * (shape.width // shape.heads) * 2 * 4
+    return cached + 2 * shape.tokens * shape.channels * 4 + 16
 
 
 def test_the_past_is_bounded_and_ends_at_its_oldest_moment():

@@ -120,6 +120,12 @@ def test_a_run_of_another_kind_is_not_begun_with(tmp_path):
     with pytest.raises(WorldloomError, match="have different tokenizers"):
         train_dynamics(store, tmp_path / "stranger", size, Options(), begin=tmp_path / "first")
     assert not (tmp_path / "stranger/dynamics").exists()
+    # What is missing here is said before what is wrong there.
+    with pytest.raises(WorldloomError) as caught:
+        train_dynamics(store, tmp_path / "bare", wider, Options(), begin=tmp_path / "first")
+    assert caught.value.message == f"`{tmp_path / 'bare'}` has no tokenizer"
+    assert "worldloom train tokenizer" in caught.value.hint
+    assert not (tmp_path / "bare").exists()
 
 
 def test_another_seed_is_another_run(tmp_path):
