@@ -5,7 +5,8 @@
 Three games: Hop, which is ten times as fast as it had to be, and two of ordinary
 speed, recorded as their recipes do. A round records a game with one worker, from
 nothing to the last byte on disk, and plays the very same episodes in a bare loop
-of one process: the environment, its frames at the recorded size, and the player.
+of one process: the environment, its frames at the recorded size, and the player. It
+records once more with two workers, who each play and store.
 Ratios are taken within a round. Needs the extras `atari` and `crafter`.
 """
 
@@ -56,15 +57,16 @@ GAMES = {
     "crafter": Game(crafter_world.GAME, (crafter_world.Walkers(),), 12, crafter_world.USUAL.frames),
 }
 
-RATES = ("recorded", "environment_with_player", "environment")
+RATES = ("recorded", "environment_with_player", "environment", "recorded_by_two")
 # A figure, and the columns of rates whose ratio it is.
 SHARES = (
     ("record_speed_share", 0, 1),
     ("record_share_of_drawn_actions", 0, 2),
+    ("record_share_with_two_workers", 3, 1),
 )
 
 
-def recorded(game: Game, folder: Path) -> tuple[float, int]:
+def recorded(game: Game, folder: Path, workers: int = 1) -> tuple[float, int]:
     """Frames a second of the recorder, and how many frames it was."""
     shutil.rmtree(folder, ignore_errors=True)
     done = record(
@@ -73,6 +75,7 @@ def recorded(game: Game, folder: Path) -> tuple[float, int]:
         episodes=game.episodes,
         policies=game.players,
         seed=SEED,
+        workers=workers,
         keep=Keep(max_frames=game.frames),
     )
     return done.frames / done.seconds, done.frames
@@ -119,9 +122,10 @@ def measure(name: str, rounds: int, folder: Path) -> dict[str, dict[str, Any]]:
         if same != frames:
             raise SystemExit(f"{name}: {frames} frames were recorded, {same} played bare")
         drawn = bare(game, actions)[0]
-        rows.append((rate, own, drawn))
+        both = recorded(game, folder, workers=2)[0]
+        rows.append((rate, own, drawn, both))
         print(
-            f"{name}: recorded {rate:,.0f}, with player {own:,.0f}, "
+            f"{name}: recorded {rate:,.0f}, by two workers {both:,.0f}, with player {own:,.0f}, "
             f"alone {drawn:,.0f} frames/s, share {rate / own:.3f}",
             flush=True,
         )
