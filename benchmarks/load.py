@@ -27,6 +27,7 @@ from load_client import Player, Server, wait_for
 
 from worldloom.data.check import check_store
 from worldloom.data.store import Store
+from worldloom.play.limits import limits_for
 
 THREADS = 1  # of the server's torch: the other core is for its sockets and for the players
 
@@ -45,11 +46,17 @@ async def alone(given: argparse.Namespace, folder: Path, seconds: float) -> floa
 
 
 async def crowd(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """So many people for so long, all with changing keys."""
+    """So many people for so long, all with changing keys.
+
+    Memory is told apart: while everybody's past fills up, which is bounded and takes so many
+    ticks, and from then on.
+    """
     async with Server(given, folder, sessions=given.sessions) as server:
         players = [Player(server, seed) for seed in range(given.sessions)]
         tasks = [asyncio.create_task(player.play()) for player in players]
         await wait_for(lambda: all(player.frames > 2 for player in players), 300)
+        joined = (await server.metrics())["memory_bytes"]
+        await wait_for(lambda: all(player.frames > given.past for player in players), 600)
         await asyncio.sleep(given.warmup)
         before = [player.frames for player in players]
         for player in players:
@@ -72,6 +79,9 @@ async def crowd(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rates": rates,
         "memory_growth_percent": 100 * (last - first) / first,
         "memory_mib": last / 2**20,
+        "memory_all_joined_mib": joined / 2**20,
+        "memory_pasts_full_mib": first / 2**20,
+        "past_ticks": given.past,
         "memory_series_mib": [round(size / 2**20) for size in memory[:: max(1, tenth // 2)]],
         "input_to_frame_p50_ms": waits[len(waits) // 2] if waits else None,
         "input_to_frame_p95_ms": waits[len(waits) * 95 // 100] if waits else None,
@@ -217,6 +227,9 @@ def publish(given: argparse.Namespace, seen: dict[str, Any]) -> Path:
         "single_fps": figure(single, unit="frames/s", n=2),
         "memory_growth_percent": figure(many["memory_growth_percent"], unit="%"),
         "memory_mib": figure(many["memory_mib"], unit="MiB"),
+        "memory_filling_mib": figure(
+            many["memory_pasts_full_mib"] - many["memory_all_joined_mib"], unit="MiB"
+        ),
         "tick_p95_ms": figure(many["tick_p95_ms"], unit="ms"),
         "input_to_frame_p50_ms": figure(many["input_to_frame_p50_ms"], unit="ms", n=n),
         "input_to_frame_p95_ms": figure(many["input_to_frame_p95_ms"], unit="ms", n=n),
@@ -254,10 +267,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the results")
     given = parser.parse_args()
     given.title = given.title or given.world
-    given.warmup, given.single, given.calm = 50.0, 8.0, 8.0
+    given.warmup, given.single, given.calm = 20.0, 8.0, 8.0
+    given.past = limits_for(given.sessions).history  # ticks after which nobody keeps more
     if given.short:
         given.sessions, given.seconds, given.fuzz = min(given.sessions, 8), 3.0, 1000
-        given.warmup, given.single, given.calm = 1.0, 2.0, 1.0
+        given.warmup, given.single, given.calm, given.past = 1.0, 2.0, 1.0, 2
     return given
 
 

@@ -33,6 +33,7 @@ SIDE, FRAMES = 32, 40
 def store(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("ale") / "store"
     keep = Keep(heldout=1.0, max_frames=FRAMES)
+    # With repeated actions the emulator remembers the last one, and its state does not.
     setup = Setup(request.param, (SIDE, SIDE), 1, {"repeat_action_probability": 0.0})
     record(setup, path, episodes=2, policies=choose("random"), keep=keep, workers=0)
     return Store.open(path)

@@ -16,6 +16,7 @@ from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.models.agent import Agent, Mind, listen
 from worldloom.models.cache import Ring
+from worldloom.models.cells import Cell, Cells
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
 from worldloom.models.tokenizer import Tokenizer
@@ -107,24 +108,19 @@ class DreamState:
 class DreamMark:
     """A moment of a dream, from which its state is put together again exactly.
 
-    Each tuple names what single frames left, newest first. What frames leave never changes,
-    so the marks of one past point at the same tensors: a further mark costs one frame.
+    What frames leave never changes, so the marks of one past hold the same cells: a further
+    mark costs one frame.
 
     Args:
-      cached: `[B, F]` keys and values, of as many frames as the ring has places.
-      latents: `[B, N, D]` as shown, of the last W frames.
-      before: `[B, N, D]` as committed, of the last `copy` frames.
-      count: `[B]` int64 the number of the next frame.
-      seeds: `[B]` int64.
-      mind: of the agents, whole: it has one token a frame.
+      frames: what single frames left, newest first, as many as the state remembers: `cached`
+        `[B, F]` keys and values, `shown` and `before` `[B, N, D]` latents as shown and as
+        committed, `count` and `seeds` of the state then. With agents also what their ring has
+        of it, `thought`, and the rest of their `Mind`.
+      cells: where what the frames of this past leave is kept.
     """
 
-    cached: tuple[Tensor, ...]
-    latents: tuple[Tensor, ...]
-    before: tuple[Tensor, ...]
-    count: Tensor
-    seeds: Tensor
-    mind: Mind | None = None
+    frames: tuple[Cell, ...]
+    cells: Cells
 
 
 @dataclass(frozen=True)
@@ -304,28 +300,49 @@ class DreamWorld:
     @torch.inference_mode()
     def mark(self, state: DreamState, since: DreamMark | None = None) -> DreamMark:
         """Keeps the moment `state`, which `since` was one step before."""
-        ring, shape = state.ring, self.dynamics.shape
-        shown = state.latents.unbind(1)[::-1]
-        before = state.before.split(shape.channels, -1) if shape.copy else ()
-        if since is None:
-            cached = tuple(ring.frame(age) for age in range(1, shape.window))
-            shown, before = _own(shown), _own(before)
-        else:
-            cached = (ring.frame(1), *since.cached[:-1])
-            shown = (*_own(shown[:1]), *since.latents[:-1])
-            before = (*_own(before[:1]), *since.before[:-1])
-        mind = None if state.mind is None else state.mind.copy()
-        return DreamMark(cached, shown, before, ring.count.clone(), state.seeds.clone(), mind)
+        newest = self._left(state, 1)
+        if since is not None:
+            return replace(since, frames=(since.cells.keep(newest), *since.frames[:-1]))
+        shape, cells = self.dynamics.shape, Cells(newest)
+        ages = range(1, 1 + max(shape.window - 1, self.tokenizer.window, shape.copy))
+        return DreamMark(tuple(cells.keep(self._left(state, age)) for age in ages), cells)
+
+    def _left(self, state: DreamState, age: int) -> dict[str, Tensor]:
+        """What a frame left, as in `DreamMark`; anything where it is too old to be asked for."""
+        ring, shape, mind = state.ring, self.dynamics.shape, state.mind
+        cached = min(age, shape.window - 1)
+        place = max(0, min(age, shape.copy) - 1) * shape.channels
+        left = {
+            "cached": ring.frame(cached),
+            "shown": state.latents[:, -min(age, self.tokenizer.window)],
+            "before": state.before[..., place : place + shape.channels],
+            "count": ring.count,
+            "seeds": state.seeds,
+        }
+        if mind is not None:
+            left["thought"] = mind.ring.frame(cached)
+            left |= {"heard": mind.heard, "tasks": mind.tasks, "over": mind.over}
+        return left
 
     @torch.inference_mode()
     def recall(self, mark: DreamMark) -> DreamState:
         """The state that `mark` keeps, in memory of its own."""
-        ring = self._empty_ring(len(mark.seeds))
-        ring.refill(mark.cached, mark.count)
-        latents = torch.stack(mark.latents[::-1], 1)
-        before = torch.cat(mark.before or (latents[:, 0, :, :0],), -1)
-        mind = None if mark.mind is None else mark.mind.copy()
-        return DreamState(ring, latents, before, mark.seeds.clone(), mind)
+        shape = self.dynamics.shape
+        left = [cell.read() for cell in mark.frames]
+        newest, cached = left[0], left[: shape.window - 1]
+        ring = self._empty_ring(len(newest["seeds"]))
+        ring.refill([frame["cached"] for frame in cached], newest["count"])
+        shown = [frame["shown"] for frame in left[: self.tokenizer.window]]
+        before = [frame["before"] for frame in left[: max(1, shape.copy)]]
+        mind = None
+        if "thought" in newest:
+            mind = Mind.empty(shape, newest["tasks"], self.dynamics.embed.weight)
+            mind.ring.refill([frame["thought"] for frame in cached], newest["count"])
+            mind.heard.copy_(newest["heard"])
+            mind.over.copy_(newest["over"])
+        return DreamState(
+            ring, torch.stack(shown[::-1], 1), torch.cat(before, -1), newest["seeds"].clone(), mind
+        )
 
     def _empty_ring(self, rows: int) -> Ring:
         shape = self.dynamics.shape
@@ -353,11 +370,6 @@ class DreamWorld:
         null = self.dynamics.action.spec.null(lead)
         values = {name: torch.from_numpy(value) for name, value in null.items()}
         return Action(values, torch.zeros(lead, dtype=torch.bool))
-
-
-def _own(frames: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Copies: a view would keep the whole state alive that it was cut from."""
-    return tuple(frame.clone() for frame in frames)
 
 
 def arrange(dynamics: Dynamics) -> Dynamics:

@@ -89,7 +89,6 @@ class Connection:
         self._wishes = Wishes(codes, exporter.files.pictures)
         self._outbox = Outbox(socket, latency=self.latency, counts=self.counts)
         self._wake = asyncio.Event()
-        self._seed = 0
         self._active = time.monotonic()
         self._warned = False
         self._over: asyncio.Future[ProtocolError] = asyncio.get_running_loop().create_future()
@@ -167,7 +166,7 @@ class Connection:
                 deadline = self._start_over()
             elif wishes.paused and not wishes.steps:
                 if not offered.flags & protocol.PAUSED:
-                    offered = self._offer(offered.shown, 0)
+                    offered = self._outbox.offer(offered.shown, self._flags())
                 await self._woken()
                 deadline = self._start_over()
             else:
@@ -193,16 +192,16 @@ class Connection:
         """What goes beyond playing. A moment that one came to is looked at first."""
         shown = await self._visitor.obey(
             wish,
-            offer=lambda shown: self._offer(shown, protocol.REWOUND),
+            offer=lambda shown: self._outbox.offer(shown, self._flags(protocol.REWOUND)),
             stop=lambda: bool(self._wishes.orders),
         )
         if shown is None:
             return None
         if isinstance(wish, Future | Open):
-            self._wishes.paused, self._wishes.steps = True, 0
+            self._wishes.pause()
         if self._session.can_rewind:
             await self._socket.send_json(self._player.branches())
-        return self._offer(shown, protocol.REWOUND)
+        return self._outbox.offer(shown, self._flags(protocol.REWOUND))
 
     async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing | None:
         """Goes elsewhere in time."""
@@ -213,7 +212,7 @@ class Connection:
             # Before the frame: the page knows a branch by the time it sees it.
             await self._socket.send_json(player.branches())
         flag = protocol.RESET if isinstance(order, Reset) else protocol.REWOUND
-        offered = self._offer(shown, flag)
+        offered = self._outbox.offer(shown, self._flags(flag))
         await self._send_stats()
         return offered
 
@@ -233,9 +232,12 @@ class Connection:
         shown, seconds = await self._together.tick(player, keys)
         self._visitor.ticked()
         self.counts.ticks += 1
-        flags = protocol.RESET if shown.frame.tick == 0 else 0
-        offered = self._offer(shown, flags, seconds, arrivals=arrivals, input_time=input_time)
-        if flags:
+        fresh = shown.frame.tick == 0
+        flags = self._flags(protocol.RESET if fresh else 0)
+        offered = self._outbox.offer(
+            shown, flags, seconds, arrivals=arrivals, input_time=input_time
+        )
+        if fresh:
             await self._send_stats()
         return offered
 
@@ -249,19 +251,9 @@ class Connection:
         self.latency.add("wait", max(0.0, rest))
         await self._together.sleep_until(deadline)
 
-    def _offer(
-        self,
-        shown: Shown,
-        flags: int,
-        seconds: float = 0.0,
-        *,
-        arrivals: tuple[float, ...] = (),
-        input_time: int = 0,
-    ) -> Outgoing:
-        """Puts a frame in the outbox."""
-        self._seed = shown.frame.seed
-        flags |= protocol.PAUSED if self._wishes.paused else 0
-        return self._outbox.offer(shown, flags, seconds, arrivals=arrivals, input_time=input_time)
+    def _flags(self, also: int = 0) -> int:
+        """Of a frame that is offered now."""
+        return also | (protocol.PAUSED if self._wishes.paused else 0)
 
     async def _export(self, player: Player) -> None:
         """Makes films, one after another."""
@@ -303,7 +295,7 @@ class Connection:
             await self._socket.send_json(notice)
 
     async def _send_stats(self) -> None:
-        await self._socket.send_json({"type": "stats", "seed": self._seed, **self.summary()})
+        await self._socket.send_json({"type": "stats", "seed": self._outbox.seed, **self.summary()})
 
     def summary(self) -> dict[str, Any]:
         """Percentiles of every stage in ms, and counts."""

@@ -43,6 +43,8 @@ class Outbox:
       socket: of the page.
       latency: told what encoding takes, and when the effect of an input was sent.
       counts: frames sent and dropped are added here.
+
+    `seed` is of the start that the newest frame belongs to.
     """
 
     def __init__(self, socket: WebSocket, *, latency: Latency, counts: Counts) -> None:
@@ -51,6 +53,7 @@ class Outbox:
         self._counts = counts
         self._sendable = asyncio.Event()
         self._acked = asyncio.Event()
+        self.seed = 0
         self._waiting: Outgoing | None = None
         self._in_flight: int | None = None
         self._sent_at = 0.0
@@ -75,6 +78,7 @@ class Outbox:
           input_time: as in `Outgoing`.
         """
         self._frame_id += 1
+        self.seed = shown.frame.seed
         flags |= protocol.ENDED if shown.frame.ended else 0
         flags |= protocol.BESIDE if shown.side is not None else 0
         offered = Outgoing(self._frame_id, shown, flags, seconds, arrivals, input_time)

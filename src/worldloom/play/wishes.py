@@ -100,6 +100,10 @@ class Wishes:
             raise ProtocolError("malformed", f"more than {MAX_ORDERS} wishes at once", "ask slower")
         self.orders.append(wish)
 
+    def pause(self, on: bool = True) -> None:
+        """The clock stands still from now on, or goes again; steps still to be done are not."""
+        self.paused, self.steps = on, 0
+
     def _hear_keys(self, message: Keys) -> None:
         held, tapped = self._known(message.held), self._known(message.tapped)
         self.held = self.held.changed(held, tapped, axes=message.axes, mouse=message.mouse)
@@ -111,7 +115,7 @@ class Wishes:
         return tuple(code for code in codes if code in self.codes)
 
     def _hear_pause(self, message: Pause) -> None:
-        self.paused, self.steps = message.on, 0
+        self.pause(message.on)
 
     def _hear_step(self, _: StepOnce) -> None:
         self.steps = min(self.steps + 1, 8) if self.paused else 1
@@ -131,7 +135,7 @@ class Wishes:
 
     def _hear_visit(self, message: Visit) -> None:
         if isinstance(message, Futures):
-            self.paused, self.steps = True, 0
+            self.pause()
         self.order(message)
 
     def _hear_open(self, message: Open) -> None:
