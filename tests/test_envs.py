@@ -279,7 +279,8 @@ def test_processes_give_the_same_as_one() -> None:
 @pytest.mark.parametrize("game", ["ALE/Pong-v5", "ALE/Breakout-v5"])
 def test_atari_conforms_with_exact_snapshots(game: str) -> None:
     pytest.importorskip("ale_py")
-    setup = Setup(game, size=(64, 64))
+    assert not PixelEnv(Setup(game)).exact  # it repeats actions by chance, by default
+    setup = Setup(game, size=(64, 64), kwargs={"repeat_action_probability": 0.0})
     env = PixelEnv(setup)
     assert env.exact and env.shape == (64, 64) and env.fps == 15
     labels = env.action.components[0].labels

@@ -269,6 +269,11 @@ class _ClockVault:
         self._inner.load(state[8:])
 
 
+def _sticky(env: Any) -> bool:
+    """Whether an Atari game repeats actions by chance: the last one is in none of its states."""
+    return env.ale.getFloat("repeat_action_probability") > 0
+
+
 def _vault(env: gymnasium.Env) -> Any:
     """How to save an environment exactly, or None: an unknown wrapper may hide state."""
     limits = []
@@ -280,7 +285,7 @@ def _vault(env: gymnasium.Env) -> Any:
         env = env.env
     if hasattr(env, "get_state") and hasattr(env, "set_state"):
         vault: Any = _OwnVault(env)
-    elif hasattr(getattr(env, "ale", None), "cloneState"):
+    elif hasattr(getattr(env, "ale", None), "cloneState") and not _sticky(env):
         vault = _AleVault(env)
     else:
         return None
