@@ -23,6 +23,8 @@ clean:                ## what can be made again; never runs/ or stores/
 	$(PIP) -e . && touch $@
 
 .venv/.dev: .venv/.user
-	$(PIP) -e '.[dev,atari,crafter,doom,minigrid]' && touch $@
+	$(PIP) -e '.[dev,atari,crafter,doom,minigrid]'
+	$(PIP) --no-deps openpi-client  # it asks for numpy 1, and runs with 2
+	touch $@
 
 .PHONY: demo test check docs clean

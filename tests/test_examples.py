@@ -1,20 +1,27 @@
 """The examples run, on a CPU, with two steps."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from test_agent import agent_world
 from test_docs import load
 
 from worldloom import Action, Clip, check_world
+from worldloom.agents.trained import Team
+from worldloom.models.agent import choose_action
+from worldloom.models.dream import DreamWorld, dream_spec
+from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.play.session import Session, from_seed
+from worldloom.serving.server import Offer, policy_in_thread
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def test_there_are_six_of_under_sixty_lines() -> None:
+def test_there_are_seven_of_under_sixty_lines() -> None:
     files = sorted(EXAMPLES.glob("*.py"))
-    assert len(files) == 6
+    assert len(files) == 7
     assert [f.name for f in files if len(f.read_text().splitlines()) >= 60] == []
 
 
@@ -66,6 +73,18 @@ def test_play_own_env() -> None:
         state, frame = session.tick(state, ["ArrowRight"])
         places.append(int((frame.image[24, :, 0] > 200).nonzero()[0].min()))
     assert places == sorted(places) and places[-1] > places[0] + 4
+
+
+def test_policy_client() -> None:
+    small = agent_world()
+    tokenizer = PatchTokenizer(PatchShape((32, 32), 16, 6))
+    spec = dream_spec("hop", (32, 32), small.spec.action, 20.0)
+    world = DreamWorld(tokenizer, small.dynamics, spec, small.sampler, small.agent)
+    team = Team(world, partial(choose_action, small.agent.policy))
+    with policy_in_thread(team, Offer(port=0)) as port:
+        main = load(EXAMPLES / "policy_client.py").main
+        returns = main("worldloom/Hop-v0", f"ws://127.0.0.1:{port}", episodes=2, most=8)
+    assert len(returns) == 2
 
 
 def test_record_and_look(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ MAY = {
     "evaluate": BASE | {"evaluate", "world", "data", "envs", "agents"},
     "imagine": BASE | {"world", "data", "envs"},
     "agents": BASE | {"agents", "world", "data", "envs"},
+    "serving": BASE | {"serving", "world", "data", "agents"},
     "check": BASE | {"world", "data", "envs"},
     "configs": BASE | {"models", "train"},
     "shipped": set(),

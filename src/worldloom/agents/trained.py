@@ -32,8 +32,8 @@ class Team:
     def __init__(self, world: World, decide: Decide, task: str | None = None) -> None:
         for capability in ("observe", "features", "rows"):
             require(world, capability, "a trained agent")
-        self._world: Any = world
-        self._decide, self._task = decide, task
+        self.world: Any = world
+        self.decide, self.task = decide, task
         self._state: Any = None
 
     @torch.inference_mode()
@@ -54,7 +54,7 @@ class Team:
     @torch.inference_mode()
     def act(self) -> dict[str, np.ndarray]:
         """What every row does next: component name to `[B, ...]`."""
-        chosen = self._decide(self._world.features(self._state), self._state)
+        chosen = self.decide(self.world.features(self._state), self._state)
         return {name: value.cpu().numpy() for name, value in chosen.items()}
 
     @torch.inference_mode()
@@ -71,13 +71,13 @@ class Team:
         known = torch.ones(len(frames), dtype=torch.bool)
         action = Action({k: torch.as_tensor(v) for k, v in values.items()}, known)
         newest = Clip(frames={"main": torch.as_tensor(frames)[:, None]})
-        self._state, step = self._world.observe(self._state, action, newest)
+        self._state, step = self.world.observe(self._state, action, newest)
         return step
 
     def _start(self, frames: np.ndarray, seeds: Sequence[int]) -> Any:
-        texts = None if self._task is None else (self._task,) * len(frames)
+        texts = None if self.task is None else (self.task,) * len(frames)
         clip = Clip(frames={"main": torch.as_tensor(frames)[:, None]}, texts=texts)
-        return self._world.start(clip, torch.tensor(seeds, dtype=torch.int64))[0]
+        return self.world.start(clip, torch.tensor(seeds, dtype=torch.int64))[0]
 
 
 class Trained:
