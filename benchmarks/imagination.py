@@ -66,13 +66,7 @@ class Dreamer:
         """One update; gives its imagined steps a second."""
         begin = time.perf_counter()
         seeds = torch.arange(self.how.contexts) + number * self.how.contexts
-        rollout = dream(self.world, self.actor.policy, self.clip, seeds, self.how.horizon)
-        rollout = type(rollout)(
-            rollout.heard.clone(),
-            {name: value.clone() for name, value in rollout.actions.items()},
-            rollout.reward.clone(),
-            rollout.ends.clone(),
-        )
+        rollout = dream(self.world, self.actor.policy, self.clip, seeds, self.how.horizon).copy()
         self.objective(rollout).sum().backward()
         self.learner.step()
         self.learner.zero_grad()

@@ -79,6 +79,7 @@ CASES = {
     "hop64_k1": Case(hop64(), 1, 60, alone=True),
     "hop64_k2": Case(hop64(), 2, 60, alone=True),
     "hop64_k4": Case(hop64(), 4, 60, alone=True),
+    "crafter72_k8": Case(nano((72, 72)), 8, 60, alone=True),
     "9m": Case(windowed(tiny(), CONTEXT + 1), 4, 24),
     "100m": Case(small(), 4, 4, warm=1),
     "2b": Case(large(), 4, 1, warm=0),

@@ -51,6 +51,9 @@ WORDS = {
     "slowest_over_median": "the slowest of them, over the median",
     "record_speed_share": "recorder, share of the environment's own speed: Hop, which is fast",
     "record_speed_share_pong": "recorder, share of the environment's own speed: Atari Pong",
+    "record_share_with_two_workers": "the same by two workers, who each play and store: Hop",
+    "imagined_steps_per_second": "imagined steps a second while learning, K = 4",
+    "added_latency_p95_ms": "policy server: what the wire adds, 95th percentile",
     "record_speed_share_crafter": "recorder, share of the environment's own speed: Crafter",
 }
 

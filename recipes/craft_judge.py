@@ -47,6 +47,7 @@ def play(plan: steps.Plan, name: str, progress: Progress) -> list[Episode]:
             episodes=plan.judged,
             seed=plan.seed,
             rows=32,
+            max_frames=plan.frames,
             progress=lambda done, of: progress.update(done / of, f"{name}: {done} of {of}"),
         )
         rows = [
@@ -96,6 +97,7 @@ def table(plan: steps.Plan, names: Sequence[str], progress: Progress) -> str:
             seeds=[plan.seed],
             figures=found,
             frames=sum(row.length for row in store.episodes),
+            folder=steps.ROOT / "benchmarks" / "results",
         )
     lines = [f"recordings  return {found['return_recordings']['value']:.2f}"]
     for name, episodes in played.items():

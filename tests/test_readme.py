@@ -23,6 +23,9 @@ SMOKE = {
     "worldloom record": "--episodes 12 --heldout 0.5",
     "worldloom train tokenizer": "--steps 2",
     "worldloom train dynamics": "--steps 2",
+    "worldloom train agent": "--steps 2",
+    "worldloom dream": "--steps 2 --contexts 4",
+    "worldloom act": "--episodes 2 --max-frames 20",
     "worldloom eval": "--episodes 2",
     "worldloom play": "--no-open --port 0",
 }

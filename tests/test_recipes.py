@@ -88,3 +88,25 @@ def test_a_recipe_ends_with_a_published_report(
     main()  # everything is there already
     changed = {path for path in kept if path.stat().st_mtime_ns != kept[path]}
     assert not {path for path in changed if path.suffix in (".safetensors", ".json", ".mp4")}
+
+
+@pytest.mark.slow
+def test_the_way_of_craft_leads_from_recordings_to_players_that_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recipes import craft
+
+    run = tmp_path / "run"
+    monkeypatch.setattr(steps, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["craft", "--smoke", "--publish", "--out", str(run)])
+    craft.main()
+    file = tmp_path / "benchmarks" / "results" / "craft_offline.json"
+    figures = json.loads(file.read_text())["figures"]
+    for name in ("agent", "clone", "filtered", "dream", "random", "scripted"):
+        assert figures[f"return_{name}"]["n"] == 2
+        assert 0 <= figures[f"diamond_rate_{name}"]["value"] <= 1
+    again = figures["return_recordings"]["value"] * figures["ratio_dream_over_recordings"]["value"]
+    assert again == pytest.approx(figures["return_dream"]["value"])
+    kept = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
+    craft.main()  # everything is there already
+    assert len(kept) == 6 and all(path.stat().st_mtime_ns == then for path, then in kept.items())

@@ -51,6 +51,11 @@ class Rollout:
     reward: Tensor
     ends: Tensor
 
+    def copy(self) -> "Rollout":
+        """The same numbers; outside of inference mode, tensors that a gradient may pass by."""
+        actions = {name: value.clone() for name, value in self.actions.items()}
+        return Rollout(self.heard.clone(), actions, self.reward.clone(), self.ends.clone())
+
 
 class Actor(nn.Module):
     """What learns in imagination: the policy, and how much is still to come.
@@ -215,8 +220,7 @@ def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, gr
         rows = torch.arange(dreaming.contexts)[group.rows(dreaming.contexts)]
         seeds = stream(seed, "dreams", step) + rows
         clip = Clip(frames=clip.frames, actions=clip.actions, texts=(config["task"],) * len(rows))
-        rollout = dream(world, model.policy, clip, seeds, dreaming.horizon)
-        return (_outside(rollout),)
+        return (dream(world, model.policy, clip, seeds, dreaming.horizon).copy(),)
 
     finished = fit(
         learner,
@@ -230,12 +234,6 @@ def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, gr
     if finished and group.leads:
         stage.finish(learner.average)
     return finished
-
-
-def _outside(rollout: Rollout) -> Rollout:
-    """The same numbers as tensors that a gradient may pass by."""
-    actions = {name: value.clone() for name, value in rollout.actions.items()}
-    return Rollout(rollout.heard.clone(), actions, rollout.reward.clone(), rollout.ends.clone())
 
 
 def _known(values: dict[str, Tensor], rows: int) -> Action:
