@@ -4,7 +4,8 @@
 
 Records, trains and scores; what is there already is kept: run it again to go
 on. Two hours on one CPU core. `worldloom play runs/hop64` enters the result;
-`python -m recipes.ship runs/hop64 hop --passes 2 --hold 6 --temperature 0.75` puts it into the package.
+`python -m recipes.ship runs/hop64 hop --passes 2 --hold 6 --temperature 0.75` puts it
+into the package.
 """
 
 from dataclasses import replace
