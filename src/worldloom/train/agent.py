@@ -23,8 +23,7 @@ from worldloom.train.cloning import AgentObjective, Lesson
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.dynamics import draw, latents_of, with_latents
 from worldloom.train.learner import Learner
-from worldloom.train.log import tracker
-from worldloom.train.loop import fit
+from worldloom.train.loop import fit_whole
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage, tuples
 from worldloom.train.stage import Stage
@@ -147,18 +146,7 @@ def _fit(
     )
     latents = with_latents(cache, tokenizer, config["tokenizer"])
     inputs = _inputs(latents, tokenizer, model, lessons, (forcing, config["seed"], group))
-    finished = fit(
-        learner,
-        inputs,
-        stage,
-        save_minutes=options.save_minutes,
-        until=options.until,
-        report=options.report,
-        track=tracker(options.track, stage.path, config) if options.track else None,
-    )
-    if finished and group.leads:
-        stage.finish(learner.average)
-    return finished
+    return fit_whole(learner, inputs, stage, options)
 
 
 def _inputs(

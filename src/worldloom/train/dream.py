@@ -28,8 +28,7 @@ from worldloom.train.imagination import (
     reinforce_loss,
 )
 from worldloom.train.learner import Learner
-from worldloom.train.log import tracker
-from worldloom.train.loop import fit
+from worldloom.train.loop import fit_whole
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
@@ -222,18 +221,7 @@ def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, gr
         clip = Clip(frames=clip.frames, actions=clip.actions, texts=(config["task"],) * len(rows))
         return (dream(world, model.policy, clip, seeds, dreaming.horizon).copy(),)
 
-    finished = fit(
-        learner,
-        inputs,
-        stage,
-        save_minutes=options.save_minutes,
-        until=options.until,
-        report=options.report,
-        track=tracker(options.track, stage.path, config) if options.track else None,
-    )
-    if finished and group.leads:
-        stage.finish(learner.average)
-    return finished
+    return fit_whole(learner, inputs, stage, options)
 
 
 def _known(values: dict[str, Tensor], rows: int) -> Action:

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from worldloom.train.learner import Learner
-from worldloom.train.log import Track
+from worldloom.train.log import Track, tracker
+from worldloom.train.setup import Options
 from worldloom.train.stage import Report, Stage
 
 
@@ -100,3 +101,21 @@ def fit(
     if picture:
         stage.picture(f"{learner.step:07d}", picture())
     return True
+
+
+def fit_whole(
+    learner: Learner, inputs: Callable[[int], tuple[Any, ...]], stage: Stage, options: Options
+) -> bool:
+    """`fit` as the options say, without pictures; writes the averaged weights when it is done."""
+    finished = fit(
+        learner,
+        inputs,
+        stage,
+        save_minutes=options.save_minutes,
+        until=options.until,
+        report=options.report,
+        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+    )
+    if finished and learner.ranks.leads:
+        stage.finish(learner.average)
+    return finished
