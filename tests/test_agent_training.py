@@ -1,5 +1,6 @@
 """Agents from recordings: what their heads learn, resuming, and acting after a reload."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -184,9 +185,26 @@ def test_training_resumes_exactly(trained, tmp_path, stage):
             else:
                 how = Dreaming(horizon=3, contexts=4, context=3)
                 schedule = Schedule(steps=6, warmup=2)
-                train_dream(store, place, schedule, how, options, resume=number > 0)
+                # A resumed stage draws its frames as it began, whatever the default is.
+                sampler = None if number else Sampler(passes=2)
+                train_dream(
+                    store, place, schedule, how, options, sampler=sampler, resume=number > 0
+                )
         weights.append((place / stage / "weights.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_a_dream_does_not_go_on_with_another_agent(trained, tmp_path):
+    store, run = trained
+    for part in ("tokenizer", "dynamics"):
+        (tmp_path / part).symlink_to(run / part)
+    shutil.copytree(run / "agent", tmp_path / "agent")
+    how = Dreaming(horizon=2, contexts=2, context=3)
+    train_dream(store, tmp_path, Schedule(steps=3), how, Options(until=1))
+    shutil.rmtree(tmp_path / "agent")
+    train_agent(store, tmp_path, lessons(), Options(seed=1))
+    with pytest.raises(WorldloomError, match="another agent"):
+        train_dream(store, tmp_path, Schedule(steps=3), how, Options(), resume=True)
 
 
 def test_a_reloaded_policy_acts_the_same(trained):
@@ -221,7 +239,7 @@ def test_cloning_alone_needs_no_world_and_no_rewards(tmp_path):
 def test_an_unknown_task_is_refused_before_anything_is_written(trained):
     store, run = trained
     with pytest.raises(WorldloomError, match="no task `fly`"):
-        train_dream(store, run, Schedule(steps=1), Dreaming(), Options(), task="fly", name="x")
+        train_dream(store, run, Schedule(steps=1), Dreaming(task="fly"), Options(), name="x")
     assert not (run / "x").exists()
 
 

@@ -169,13 +169,13 @@ def load_team(path: str | Path, task: str | None = None) -> Team:
             f"`{path}` is no agent but a {stage.config['stage']}",
             f"train one: `worldloom train agent STORE --run {path.parent}`",
         )
-    behind = stage.config.get("behind", "agent") if stage.config["stage"] == "dream" else path.name
-    world = load_agent(path.parent, name=behind)
+    world = load_agent(path.parent, name="agent" if stage.config["stage"] == "dream" else path.name)
     assert world.agent is not None
     if task is not None:
         world.agent.task(task)
     policy = load_policy(path.parent, world, path.name)
-    return Team(world, partial(choose_action, policy), task or stage.config.get("task"))
+    task = task or stage.config.get("dreaming", {}).get("task")
+    return Team(world, partial(choose_action, policy), task)
 
 
 def _agent_folder(path: Path) -> Path:

@@ -29,7 +29,6 @@ class RelevantSampler(ClipSampler):
 
     Args: as of `ClipSampler`, and
       relevance: which windows count.
-      episodes: `[E]` bool, the episodes that count at all; None for all of them.
     """
 
     def __init__(
@@ -40,13 +39,12 @@ class RelevantSampler(ClipSampler):
         *,
         seed: int,
         relevance: Relevance,
-        episodes: np.ndarray | None = None,
     ) -> None:
         super().__init__(cache, length, batch, seed=seed)
         self._relevance = relevance
         self._rewards = [cache.rewards(episode) for episode in range(len(cache))]
-        chosen = np.ones(len(cache), bool) if episodes is None else episodes
-        self._episodes = _best(self._rewards, chosen, relevance.best)
+        self._rewarded = any((reward > 0).any() for reward in self._rewards)
+        self._episodes = _best(self._rewards, relevance.best)
         self._windows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def draw(self, step: int, *, length: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +70,7 @@ class RelevantSampler(ClipSampler):
         """First frames of the windows of one episode that count."""
         reward = self._rewards[episode]
         starts = np.arange(len(reward) - length + 1)
-        if not any((other > 0).any() for other in self._rewards):
+        if not self._rewarded:
             return starts
         before = np.concatenate([[0], np.cumsum(reward > 0)])
         ends = np.minimum(starts + length + self._relevance.within, len(reward))
@@ -80,9 +78,8 @@ class RelevantSampler(ClipSampler):
         return starts[before[ends] > before[starts + 1]]
 
 
-def _best(rewards: list[np.ndarray], chosen: np.ndarray, share: float) -> np.ndarray:
+def _best(rewards: list[np.ndarray], share: float) -> np.ndarray:
     """Indices of the episodes with the highest returns, ascending; at least one."""
-    places = np.flatnonzero(chosen)
-    totals = np.array([rewards[place].sum() for place in places])
-    count = max(1, round(share * len(places)))
-    return np.sort(places[np.argsort(-totals, kind="stable")[:count]])
+    totals = np.array([reward.sum() for reward in rewards])
+    count = max(1, round(share * len(totals)))
+    return np.sort(np.argsort(-totals, kind="stable")[:count])

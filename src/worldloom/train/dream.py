@@ -1,7 +1,7 @@
 """Trains a policy in imagination: dreams from recorded contexts, and learns from how they go."""
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -150,7 +150,6 @@ def train_dream(
     options: Options,
     *,
     sampler: Sampler | None = None,
-    task: str | None = None,
     name: str = "dream",
     resume: bool = False,
 ) -> bool:
@@ -163,7 +162,6 @@ def train_dream(
       dreaming: how long the dreams are, and what is learned from them.
       options: how the run behaves.
       sampler: how frames are drawn; the world's own way by default.
-      task: that the agent is asked to do; the first that it knows by default.
       name: of the stage.
       resume: go on with RUN/NAME instead of making it.
 
@@ -171,13 +169,22 @@ def train_dream(
       Whether the schedule was finished.
 
     Raises:
-      WorldloomError: the agent never saw a reward, or does not know the task.
+      WorldloomError: the store has no rewards, the agent does not know the task, or it is
+        another than the one that a resumed stage began with.
     """
     with ranks() as group:
-        world = load_agent(run, sampler)
-        assert world.agent is not None
-        world.agent.task(task or world.agent.shape.tasks[0])
         stage = open_stage(run / name, resume)
+        drawn = sampler if stage is None else Sampler(**stage.config["sampler"])
+        world = load_agent(run, drawn)
+        assert world.agent is not None
+        identity = weights_hash(run / "agent")
+        if stage is not None and stage.config["agent"] != identity:
+            raise WorldloomError(
+                f"`{run / name}` began with another agent than `{run / 'agent'}` is now",
+                "put that agent back, or dream anew in another run",
+            )
+        task = dreaming.task or world.agent.shape.tasks[0]
+        world.agent.task(task)  # says so where the agent does not know it
         cache = open_cache(store, run, stage, options.limit_bytes)
         if not any((cache.rewards(i) != 0).any() for i in range(len(cache))):
             raise WorldloomError(
@@ -190,11 +197,10 @@ def train_dream(
                 store,
                 cache,
                 schedule=schedule,
-                dreaming=dreaming,
+                dreaming=replace(dreaming, task=task),
                 sampler=asdict(world.sampler),
-                task=task or world.agent.shape.tasks[0],
                 seed=options.seed,
-                agent=weights_hash(run / "agent"),
+                agent=identity,
             )
             stage = Stage.create(run / name, facts) if group.leads else Stage(run / name, facts)
         if stage.done:
@@ -205,8 +211,8 @@ def train_dream(
 def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, group: Ranks) -> bool:
     config = stage.config
     dreaming, seed = Dreaming(**config["dreaming"]), config["seed"]
-    agent = world.agent
-    assert agent is not None
+    agent, task = world.agent, dreaming.task
+    assert agent is not None and task is not None
     torch.manual_seed(stream(seed, "dream weights"))
     model = Actor(agent, world.dynamics.shape.width)
     objective = DreamObjective(model, agent.policy, dreaming)
@@ -218,7 +224,7 @@ def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, gr
         clip = sampler.batch(step, rank=group.rank, world_size=group.world_size)
         rows = torch.arange(dreaming.contexts)[group.rows(dreaming.contexts)]
         seeds = stream(seed, "dreams", step) + rows
-        clip = Clip(frames=clip.frames, actions=clip.actions, texts=(config["task"],) * len(rows))
+        clip = Clip(frames=clip.frames, actions=clip.actions, texts=(task,) * len(rows))
         return (dream(world, model.policy, clip, seeds, dreaming.horizon).copy(),)
 
     return fit_whole(learner, inputs, stage, options)

@@ -123,6 +123,7 @@ class Dreaming:
       alpha: of PMPO, weight of the good set.
       beta: of PMPO, weight of the divergence from the cloned policy.
       bonus: of REINFORCE, weight of the entropy.
+      task: that the agent is asked to do; None for the first that it knows.
     """
 
     horizon: int = 15
@@ -134,3 +135,4 @@ class Dreaming:
     alpha: float = 0.5
     beta: float = 0.3
     bonus: float = 3e-4
+    task: str | None = None

@@ -144,7 +144,7 @@ def dream(
     for name, value in numbers.items():
         if value < 1:
             raise WorldloomError(f"--{name} {value} makes no sense", "give 1 or more", code=2)
-    how = Dreaming(horizon, contexts, objective=objective)
+    how = Dreaming(horizon, contexts, objective=objective, task=task)
     schedule = Schedule(steps, rate, warmup=50, ema=0.99)
     with told(Path(run), "dream", seed=seed, minutes=save_minutes, track=track) as options:
         train_dream(
@@ -154,7 +154,6 @@ def dream(
             how,
             options,
             sampler=Sampler(passes=passes),
-            task=task,
         )
 
 
