@@ -177,6 +177,8 @@ def train_dream(
         drawn = sampler if stage is None else Sampler(**stage.config["sampler"])
         world = load_agent(run, drawn)
         assert world.agent is not None
+        for part in (world.tokenizer, world.dynamics, world.agent):
+            part.to(group.device)
         identity = weights_hash(run / "agent")
         if stage is not None and stage.config["agent"] != identity:
             raise WorldloomError(
