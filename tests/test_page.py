@@ -375,6 +375,32 @@ def test_every_step_of_a_quick_hand_counts(visit, served):
     one.wait(f"n => ({TICK})() > n", there - 6)
 
 
+def test_a_frame_from_before_a_step_back_is_not_shown_any_more(visit, served):
+    one = visit(served)
+    played(one, 12)
+    one.page.focus("#past")
+    one.page.keyboard.press("ArrowLeft")
+    one.state("paused")
+    one.still()
+    there = one.page.evaluate(TICK)
+    one.page.evaluate("""() => {
+      const socket = sockets.at(-1);
+      const { onmessage } = socket;
+      window.came = [];
+      socket.onmessage = (event) => {
+        if (typeof event.data !== "string") came.push(event);
+        onmessage(event);
+      };
+    }""")
+    for away in (1, 2):
+        one.page.keyboard.press("ArrowLeft")
+        one.wait(f"n => ({TICK})() === n", there - away)
+        one.wait("n => came.length === n", away)
+    one.page.evaluate("() => sockets.at(-1).onmessage(came[0])")  # as if it had come late
+    one.still()
+    assert one.page.evaluate(TICK) == there - 2
+
+
 def test_branches_are_tabs_that_keep_their_present(visit, served):
     one = visit(served)
     played(one, 5)

@@ -122,15 +122,16 @@ def test_the_greeting_is_checked():
 
 
 def test_the_header_is_twenty_eight_little_endian_bytes():
-    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET, 7, 8, 9)
-    assert header.pack() == struct.pack("<IIIHBBIIBxxx", 1, 2, 3, 4, 1, 5, 7, 8, 9)
+    header = Header(1, 2, 3, 4, protocol.JPEG, protocol.PAUSED | protocol.RESET, 7, 8, 9, 2)
+    assert header.pack() == struct.pack("<IIIHBBIIBBxx", 1, 2, 3, 4, 1, 5, 7, 8, 9, 2)
     assert len(header.pack()) == 28
     assert Header.unpack(header.pack() + b"image") == header
 
 
 def test_header_numbers_wrap_and_saturate_instead_of_failing():
-    header = Header.unpack(Header(2**32 + 1, 0, 2**32 + 7, 10**6, 0, 0).pack())
+    header = Header.unpack(Header(2**32 + 1, 0, 2**32 + 7, 10**6, 0, 0, rewinds=258).pack())
     assert (header.frame, header.server_time, header.model_time) == (1, 7, 0xFFFF)
+    assert header.rewinds == 2
 
 
 def test_small_frames_are_raw_and_large_ones_jpeg():

@@ -354,6 +354,18 @@ def test_what_cannot_be_is_refused_and_play_goes_on(served, wish, words):
     page.reset(3)
 
 
+def test_a_frame_tells_how_many_ways_back_were_answered(served):
+    """Also those that were refused, though the clock stands: a page waits for the answer."""
+    page = Page(served)
+    page.paused()
+    there = held(page)[0].moment
+    for answered, (ticks, moment) in enumerate([(1, there), (1, 10**6), (0, there - 1)], 1):
+        page.say("rewind", ticks=ticks, moment=moment)
+        while (header := page.frame()[0]).rewinds != answered:
+            assert header.rewinds == answered - 1
+        assert header.moment == there - 1
+
+
 def test_a_world_that_only_goes_forward_refuses():
     with serving(Forward()) as served:
         page = Page(served)

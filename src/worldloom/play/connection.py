@@ -162,7 +162,7 @@ class Connection:
             if await self._outbox.page_listens(self._limits.pause_after):
                 deadline = self._start_over()
             if wishes.orders:
-                offered = await self._grant(player, wishes.orders.popleft()) or offered
+                offered = await self._grant(player, wishes.orders.popleft(), offered)
                 deadline = self._start_over()
             elif wishes.paused and not wishes.steps:
                 if not offered.flags & protocol.PAUSED:
@@ -178,15 +178,20 @@ class Connection:
                     if player.others_run:
                         await self._together.tick_another(player)
 
-    async def _grant(self, player: Player, order: Reset | Travel | Visit) -> Outgoing | None:
-        """Does what was wished for; None where that was refused or shows nothing new."""
+    async def _grant(
+        self, player: Player, order: Reset | Travel | Visit, offered: Outgoing
+    ) -> Outgoing:
+        """Does what was wished for; what was offered stays where that shows nothing new."""
+        self._outbox.rewinds += isinstance(order, Rewind)
         try:
             if isinstance(order, Reset | Travel):
                 return await self._obey(player, order)
-            return await self._visit(order)
+            return await self._visit(order) or offered
         except Refused as refusal:
             await self._refuse(refusal)
-            return None
+            # A page that went back shows the past already: where it is it has to be told.
+            gone = isinstance(order, Rewind)
+            return self._outbox.offer(offered.shown, self._flags()) if gone else offered
 
     async def _visit(self, wish: Visit) -> Outgoing | None:
         """What goes beyond playing. A moment that one came to is looked at first."""
@@ -203,7 +208,7 @@ class Connection:
             await self._socket.send_json(self._player.branches())
         return self._outbox.offer(shown, self._flags(protocol.REWOUND))
 
-    async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing | None:
+    async def _obey(self, player: Player, order: Reset | Travel) -> Outgoing:
         """Goes elsewhere in time."""
         self._visitor.moved_on()
         shown = await self._run(_ORDERS[type(order)], player, order)

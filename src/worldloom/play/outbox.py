@@ -26,6 +26,7 @@ class Outgoing:
     Args:
       arrivals: when the inputs that no page has seen the effect of arrived.
       input_time: the page's own time of the newest input.
+      rewinds: that were answered before it.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Outgoing:
     model_seconds: float = 0.0
     arrivals: tuple[float, ...] = ()
     input_time: int = 0
+    rewinds: int = 0
 
 
 class Outbox:
@@ -44,7 +46,7 @@ class Outbox:
       latency: told what encoding takes, and when the effect of an input was sent.
       counts: frames sent and dropped are added here.
 
-    `seed` is of the start that the newest frame belongs to.
+    `seed` is of the start that the newest frame belongs to; `rewinds` counts those answered.
     """
 
     def __init__(self, socket: WebSocket, *, latency: Latency, counts: Counts) -> None:
@@ -54,6 +56,7 @@ class Outbox:
         self._sendable = asyncio.Event()
         self._acked = asyncio.Event()
         self.seed = 0
+        self.rewinds = 0
         self._waiting: Outgoing | None = None
         self._in_flight: int | None = None
         self._sent_at = 0.0
@@ -81,7 +84,9 @@ class Outbox:
         self.seed = shown.frame.seed
         flags |= protocol.ENDED if shown.frame.ended else 0
         flags |= protocol.BESIDE if shown.side is not None else 0
-        offered = Outgoing(self._frame_id, shown, flags, seconds, arrivals, input_time)
+        offered = Outgoing(
+            self._frame_id, shown, flags, seconds, arrivals, input_time, self.rewinds
+        )
         if self._waiting is not None:
             self._counts.dropped += 1
             offered = replace(
@@ -147,6 +152,7 @@ class Outbox:
             outgoing.shown.moment,
             outgoing.shown.branch,
             protocol.NO_DOUBT if doubt is None else round(254 * min(1.0, max(0.0, doubt))),
+            outgoing.rewinds,
         )
         await self._socket.send_bytes(header.pack() + body)
         self._counts.sent += 1

@@ -56,7 +56,7 @@ MAX_NOTE = 500
 MAX_PART = 3500
 RAW_SIDE = 128
 
-HEADER = struct.Struct("<IIIHBBIIB3x")
+HEADER = struct.Struct("<IIIHBBIIBB2x")
 NO_DOUBT = 255
 RAW, JPEG = 0, 1
 PAUSED, REWOUND, RESET, ENDED, BESIDE = 1, 2, 4, 8, 16
@@ -259,6 +259,8 @@ class Header:
       moment: its number on its branch.
       branch: id of its branch.
       doubt: of the world in this frame, in 1/254; NO_DOUBT where it gives none.
+      rewinds: that the page had asked for and the server had answered, modulo 256. With fewer
+        than the page has asked for, the frame was sent before the server heard where it went.
     """
 
     frame: int
@@ -270,13 +272,15 @@ class Header:
     moment: int = 0
     branch: int = 0
     doubt: int = NO_DOUBT
+    rewinds: int = 0
 
     def pack(self) -> bytes:
         wrapped = (self.frame, self.input_time, self.server_time)
         model_time = min(self.model_time, 0xFFFF)
         place = (self.moment & 0xFFFFFFFF, self.branch)
         flags = (model_time, self.format, self.flags)
-        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), *flags, *place, self.doubt)
+        rest = (self.doubt, self.rewinds & 0xFF)
+        return HEADER.pack(*(n & 0xFFFFFFFF for n in wrapped), *flags, *place, *rest)
 
     @classmethod
     def unpack(cls, data: bytes) -> "Header":

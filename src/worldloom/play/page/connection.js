@@ -24,6 +24,7 @@ export function parseFrame(buffer) {
     moment: view.getUint32(16, true),
     branch: view.getUint32(20, true),
     doubt: view.getUint8(24) === NO_DOUBT ? null : view.getUint8(24) / 254,
+    rewinds: view.getUint8(25),
     image: new Uint8Array(buffer, HEADER),
   };
 }

@@ -151,6 +151,7 @@ async function arrived(frame) {
   send({ type: "ack", frame: frame.id });
   const wasPaused = paused;
   paused = Boolean(frame.flags & FLAGS.paused);
+  if (time.isStale(frame)) return; // or what one has left would be seen once more
   const { dream, panes } = beside.split(picture, isBeside);
   time.arrived(frame, dream);
   if (paused || wasPaused || frame.flags & (FLAGS.reset | FLAGS.rewound)) pacer.reset();
@@ -220,7 +221,6 @@ const connection = new Connection(
       const words = [message.message, message.hint].filter(Boolean).join(" · ");
       if (connection.final) return show("error", words);
       save.idle("");
-      time.refused();
       futures.said(words);
       tell(words);
     },

@@ -1,6 +1,5 @@
 // Going back and branching: the film, its slider, a held key, and one tab for each branch.
 
-import { FLAGS } from "./connection.js";
 import { Film, Strip } from "./film.js";
 
 const $ = (id) => document.getElementById(id);
@@ -14,7 +13,7 @@ export class Time {
    */
   constructor(send, page) {
     Object.assign(this, { send, page, films: new Map(), here: 0, back: null, rows: [] });
-    this.awaits = null; // the frame that one went to and that has not come yet
+    this.rewinds = 0; // asked for since the session began
     this.strip = new Strip($("film"));
     this.slider = $("past");
     this.listen();
@@ -43,7 +42,7 @@ export class Time {
   /** A session began, which remembers nothing. */
   ready(message) {
     $("time").hidden = !message.can_rewind;
-    Object.assign(this, { films: new Map(), here: 0, back: null, awaits: null, rows: [] });
+    Object.assign(this, { films: new Map(), here: 0, back: null, rewinds: 0, rows: [] });
     Object.assign(this, { size: message, fps: message.fps });
     this.drawTabs();
   }
@@ -65,20 +64,15 @@ export class Time {
   /** A frame came. */
   arrived(frame, picture) {
     const film = this.films.get(frame.branch);
-    if (!film || this.isStale(frame)) return;
+    if (!film) return;
     if (frame.branch !== this.here && !this.films.has(this.here)) this.here = frame.branch;
     film.put(frame.moment, picture);
     if (frame.branch === this.here) this.refresh();
   }
 
   /** Whether a frame was sent before the server heard where one went. */
-  isStale({ branch, moment, flags }) {
-    const { awaits } = this;
-    if (!awaits) return false;
-    const arrived = flags & FLAGS.rewound && (awaits.runs || moment === awaits.moment);
-    if (!arrived && !(flags & FLAGS.reset) && branch === awaits.branch) return true;
-    this.awaits = null;
-    return false;
+  isStale({ rewinds }) {
+    return rewinds !== this.rewinds % 256;
   }
 
   get film() {
@@ -128,8 +122,8 @@ export class Time {
     // Back to where it was, too: what stands still is to be seen in full size again.
     if (ticks || !runs) {
       this.send({ type: "rewind", ticks, moment: film.head });
+      this.rewinds++;
       // From here on one is there: the next step back counts from it, however late the frame is.
-      this.awaits = { branch: this.here, moment: back.moment, runs };
       film.cut(back.moment);
     }
     if (runs) this.send({ type: "pause", on: false });
@@ -140,12 +134,6 @@ export class Time {
   /** The connection is gone: nothing to go back to. */
   lost() {
     this.back = null;
-    this.awaits = null;
-  }
-
-  /** The server did not grant something, perhaps the way back: what it sends is what is so. */
-  refused() {
-    this.awaits = null;
   }
 
   /** Goes back while a key is held, slowly at first; returns what its release does. */
