@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
 
 
@@ -101,3 +102,55 @@ def test_swaps_hold_their_level_and_find_a_difference():
     assert sum(value < 0.05 for value in p) <= 6
     shifted = rng.normal(size=(30, 1)) + 2
     assert statistics.swap_test(shifted, rng.normal(size=(30, 1)), mean, seed=0) < 0.001
+
+
+def test_a_sample_without_a_cluster_raises():
+    with pytest.raises(WorldloomError, match="1 of 2 samples have no cluster"):
+        statistics.by_cluster(np.ones((2, 1)), ["a", None])
+    with pytest.raises(WorldloomError, match="1 of 2"):
+        statistics.by_cluster(np.ones((2, 1)), np.array(["a", ""]))
+
+
+def test_holm_against_a_table_worked_by_hand():
+    """Sorted 0.01, 0.02, 0.03, 0.5: times 4, 3, 2, 1, and never below the one before."""
+    adjusted = statistics.holm({"c": 0.03, "a": 0.01, "d": 0.5, "b": 0.02})
+    assert list(adjusted) == ["c", "a", "d", "b"]
+    expected = {"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.5}
+    assert adjusted == pytest.approx(expected)
+    assert statistics.holm({"x": 0.6, "y": 0.9}) == {"x": 1.0, "y": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("rate", "n", "half"),
+    [(0.5, 25, 18), (0.7, 50, 12), (0.9, 50, 8.5), (0.5, 200, 6.9), (0.9, 1000, 1.9)],
+)
+def test_wilsons_half_widths_are_those_of_the_specification(rate: float, n: int, half: float):
+    low, high = statistics.wilson(rate * n, n)
+    assert 50 * (high - low) == pytest.approx(half, abs=0.5)
+
+
+def test_wilson_by_hand():
+    """0 of 10: from 0 to z^2 / (10 + z^2)."""
+    low, high = statistics.wilson(0, 10)
+    assert low == pytest.approx(0, abs=1e-12)
+    assert high == pytest.approx(3.841459 / 13.841459, abs=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "n"), [(0.6, 199), (0.65, 90), (0.7, 49)])
+def test_how_many_items_tell_a_rate_from_half(rate: float, n: int):
+    assert statistics.items_to_tell(rate) == n
+
+
+def test_a_statistic_that_no_sum_gives_is_computed_from_who_was_drawn():
+    """The mean of the best half of the clusters, by how often each was drawn."""
+    values = np.random.default_rng(0).normal(size=50)
+    order = np.argsort(values)
+
+    def upper(counts: np.ndarray) -> np.ndarray:
+        ranks = np.cumsum(counts[:, order], 1) > counts.sum(1, keepdims=True) / 2
+        kept = counts[:, order] * ranks
+        return (kept * values[order]).sum(1) / kept.sum(1)
+
+    found = statistics.Pool(statistics.unit_sums(50), seed=0, resamples=300).estimate(upper)
+    assert found.value == pytest.approx(np.sort(values)[25:].mean())
+    assert found.low < found.value < found.high and found.n == 50

@@ -27,6 +27,7 @@ MAY = {
     "train": BASE | {"train", "models", "data", "envs", "world", "configs", "hub"},
     "play": BASE | {"play", "world", "data", "envs"},
     "evaluate": BASE | {"evaluate", "world", "data", "envs", "agents"},
+    "trust": BASE | {"trust", "evaluate", "world", "data", "envs"},
     "imagine": BASE | {"world", "data", "envs"},
     "agents": BASE | {"agents", "world", "data", "envs"},
     "serving": BASE | {"serving", "world", "data", "agents"},

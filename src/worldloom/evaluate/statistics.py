@@ -5,14 +5,16 @@ of sums that were added up over clusters, so that a ratio or a decibel is
 computed anew on every resample and never averaged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import lgamma, log
 
 import numpy as np
 
 from worldloom import seeding
+from worldloom.errors import WorldloomError
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Maps sums `[R, ...]`, one set for each of R resamples, to `[R, *result]`."""
@@ -47,7 +49,7 @@ class Estimate:
     n: int
 
 
-def by_cluster(sums: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+def by_cluster(sums: np.ndarray, clusters: np.ndarray | Sequence[str | None]) -> np.ndarray:
     """Adds up the samples of every cluster.
 
     Args:
@@ -56,8 +58,17 @@ def by_cluster(sums: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
     Returns:
       `[C, ...]` float64, in the order of the sorted cluster keys.
+
+    Raises:
+      WorldloomError: a sample belongs to none: it would count as independent.
     """
-    keys, index = np.unique(clusters, return_inverse=True)
+    lost = sum(key is None or key == "" for key in clusters)
+    if lost:
+        raise WorldloomError(
+            f"{lost} of {len(clusters)} samples have no cluster",
+            "say which world, episode or template every sample comes from",
+        )
+    keys, index = np.unique(np.asarray(clusters), return_inverse=True)
     total = np.zeros((len(keys), *sums.shape[1:]))
     np.add.at(total, index, sums)
     return total
@@ -165,3 +176,60 @@ def swap_test(first: np.ndarray, second: np.ndarray, statistic: Statistic, *, se
     seen = statistic(total_first[None])[0] - statistic(total_second[None])[0]
     hits = int((np.abs(gap) >= abs(seen) * (1 - 1e-9)).sum())
     return (1 + hits) / (1 + len(swaps))
+
+
+def unit_sums(clusters: int) -> np.ndarray:
+    """Sums for what is no function of sums, such as a rank correlation: `[C, C]`, the identity.
+
+    A statistic of a `Pool` of these is given how often each cluster was drawn, `[R, C]`.
+    """
+    return np.eye(clusters)
+
+
+def holm(chances: Mapping[str, float]) -> dict[str, float]:
+    """p-values of a family of tests, such that p < 0.05 errs anywhere in it one time in twenty.
+
+    Args:
+      chances: name of the test to its own p-value.
+    """
+    adjusted: dict[str, float] = {}
+    least = 0.0
+    for rank, name in enumerate(sorted(chances, key=lambda name: chances[name])):
+        least = max(least, min(1.0, (len(chances) - rank) * chances[name]))
+        adjusted[name] = least
+    return {name: adjusted[name] for name in chances}
+
+
+def wilson(hits: float, n: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a rate, for single items of which none is like another."""
+    z = 1.959964
+    middle = (hits / n + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * (hits / n * (1 - hits / n) / n + (z / (2 * n)) ** 2) ** 0.5
+    return middle - half, middle + half
+
+
+def items_to_tell(rate: float, *, most: int = 100_000) -> int:
+    """The fewest items with which a true `rate` is told from 50% four times in five.
+
+    By the exact two-sided binomial test at 5%.
+
+    Args:
+      rate: above 0.5.
+      most: gives up here.
+    """
+    n = 6  # fewer can never reach 5%
+    while _told(n, rate) < 0.8:
+        if n >= most:
+            raise WorldloomError(f"more than {most:,} items would tell a rate of {rate} from 50%")
+        n += 1
+    return n
+
+
+def _told(n: int, rate: float) -> float:
+    """The chance that n items of this rate are significantly more than half right."""
+    k = np.arange(n + 1)
+    factorials = np.array([lgamma(i + 1) for i in k])
+    ways = factorials[-1] - factorials - factorials[::-1]
+    fair = np.exp(ways - n * log(2))[::-1].cumsum()[::-1]
+    enough = int(np.argmax(fair <= 0.025)) if (fair <= 0.025).any() else n + 1
+    return float(np.exp(ways + k * log(rate) + (n - k) * log(1 - rate))[enough:].sum())

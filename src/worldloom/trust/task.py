@@ -1,0 +1,176 @@
+"""What a task is: a claim, questions with known answers, and what its score stands next to.
+
+Nulls, ceilings and planted faults are probes like the one that is judged: they sit the
+same task, item by item. A task knows no model and writes no file.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from worldloom import seeding
+from worldloom.data.store import Store
+from worldloom.evaluate.report import Figure
+from worldloom.trust.probe import Probe
+from worldloom.trust.rows import Row
+
+SUITE = 1
+"""Version of the suite: seeds and thresholds belong to it."""
+Budget = Literal["smoke", "quick", "full"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question.
+
+    Args:
+      key: its name within the task.
+      cluster: the world, episode, quad or template that it comes from.
+      split: the part of the test that it belongs to.
+      seed: makes it.
+      facts: what the task wants to know of it.
+    """
+
+    key: str
+    cluster: str
+    split: str
+    seed: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one probe made of one item.
+
+    Args:
+      value: the number that the task pools; None where there is none for this item.
+      extra: what else is to be kept, numbers and words.
+    """
+
+    value: float | None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances of an exam.
+
+    Args:
+      budget: how many items.
+      seed: 0 is the suite's own; others draw the same task from a range held back.
+      folder: where a task may keep what takes long to make; None for nowhere.
+      store: recordings of the world under test, for tasks that work on the world's data.
+    """
+
+    budget: Budget = "quick"
+    seed: int = 0
+    folder: Path | None = None
+    store: Store | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an exam found.
+
+    Args:
+      figures: by name; the primary one first.
+      passed: whether the task's gate was passed; None where it has no answer.
+      sentence: the same in words.
+    """
+
+    figures: Mapping[str, Figure]
+    passed: bool | None
+    sentence: str
+
+    @property
+    def primary(self) -> Figure:
+        """The figure that a profile shows."""
+        return next(iter(self.figures.values()))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A probe that is wrong in one way, which the task must notice.
+
+    Args:
+      probe: makes it, under the circumstances of the exam.
+      caught: whether a verdict on it shows the fault, and nothing else.
+      words: what is wrong with it, and how it must show.
+    """
+
+    probe: Callable[[Setting], Probe]
+    caught: Callable[[Verdict], bool]
+    words: str
+
+
+class Task(Protocol):
+    """One exam.
+
+    Attributes:
+      name: a word, the name of its file of rows.
+      version: raised with every change that changes a score.
+      claim: what passing it says, in a sentence.
+      requires: capabilities without which it is not applicable.
+      own_data: True where the family under test is trained on the task's own recordings;
+        `recordings` then makes them.
+      chunk: items that are answered together, always the same ones.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def claim(self) -> str: ...
+    @property
+    def requires(self) -> frozenset[str]: ...
+    @property
+    def own_data(self) -> bool: ...
+    @property
+    def chunk(self) -> int: ...
+
+    def items(self, setting: Setting) -> Sequence[Item]:
+        """All questions, always in the same order."""
+        ...
+
+    def fingerprint(self, setting: Setting) -> str:
+        """A hash of what the generator makes: another one means another exam."""
+        ...
+
+    def nulls(self, setting: Setting) -> Mapping[str, Probe]:
+        """What a world that has learned nothing of the claim would answer, the main one first."""
+        ...
+
+    def ceiling(self, setting: Setting) -> Probe | None:
+        """The simulator, or the best that the read-out allows."""
+        ...
+
+    def prepare(self, probe: Probe, setting: Setting) -> Any:
+        """What is learned about a probe before it answers, from a split of its own; often None."""
+        ...
+
+    def answer(self, probe: Probe, items: Sequence[Item], prepared: Any) -> Sequence[Answer]:
+        """One answer for each item, by nothing but the probe's methods."""
+        ...
+
+    def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
+        """The verdict on all rows."""
+        ...
+
+    def faults(self) -> Mapping[str, Fault]:
+        """Probes that must be caught."""
+        ...
+
+
+class OwnData(Task, Protocol):
+    """A task on whose own recordings the family under test is trained."""
+
+    def recordings(self, path: Path, setting: Setting) -> Store:
+        """Makes the store of the train split, or opens the one that is there."""
+        ...
+
+
+def item_seed(task: str, split: str, index: int, setting: Setting) -> int:
+    """The seed of one item: a function of suite, task, split, index and the exam's seed."""
+    return seeding.stream(setting.seed, f"suite {SUITE}, {task}, {split}", index)

@@ -1,0 +1,80 @@
+"""Any world as a probe: nothing is changed, rows have their own noise, surprise is measured."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from evaluate_worlds import HopOracle
+from test_dream import make_clip, make_world
+from worlds import keys
+
+from worldloom.data.types import Clip
+from worldloom.errors import WorldloomError
+from worldloom.trust.check import check_probe
+from worldloom.trust.probe import lacking
+from worldloom.trust.worldprobe import WorldProbe, told
+
+
+def after(clip: Clip, steps: int) -> Clip:
+    assert clip.actions is not None
+    frames = clip.frames["main"][:, -steps:]
+    return Clip(frames={"main": 255 - frames}, actions=clip.actions[:, -steps:])
+
+
+def test_a_dream_keeps_the_promises_of_a_probe():
+    clip = make_clip()
+    done = check_probe(WorldProbe(make_world()), clip, after(clip, 3), actions=keys(2, 3))
+    assert {"rollout", "score"} <= set(done)
+
+
+def test_observing_on_equals_observing_at_once():
+    probe, clip = WorldProbe(make_world()), make_clip()
+    assert clip.actions is not None
+    parts = [
+        Clip(frames={"main": clip.frames["main"][:, part]}, actions=clip.actions[:, part])
+        for part in (slice(0, 2), slice(2, 6))
+    ]
+    whole = probe.rollout(probe.observe(clip), keys(2, 3)).frames
+    pieces = probe.rollout(probe.observe(parts[1], probe.observe(parts[0])), keys(2, 3)).frames
+    assert whole is not None and pieces is not None and torch.equal(whole, pieces)
+
+
+def test_samples_differ_by_seed_and_rows_by_their_own_noise():
+    probe, clip = WorldProbe(make_world()), make_clip()
+    twin = Clip(
+        frames={"main": clip.frames["main"][[0, 0]]},
+        actions=clip.actions[torch.tensor([0, 0])] if clip.actions else None,
+    )
+    frames = probe.rollout(probe.observe(twin), keys(2, 2), seeds=(1, 2)).frames
+    assert frames is not None and frames.shape == (2, 2, 2, 16, 16, 3)
+    assert not torch.equal(frames[0], frames[1]) and not torch.equal(frames[0, 0], frames[0, 1])
+
+
+def test_surprise_of_a_world_that_only_draws_is_the_error_of_what_it_drew():
+    world = make_world(temperature=0.0)  # every draw is the mean, whatever the seed
+    probe, clip = WorldProbe(world), make_clip()
+    state = probe.observe(clip)
+    drawn = probe.rollout(state, keys(2, 1)).frames
+    assert drawn is not None
+    came = Clip(frames={"main": drawn[0]}, actions=keys(2, 1))
+    assert probe.score(state, came).abs().max() == 0
+    off = Clip(frames={"main": drawn[0] ^ 1}, actions=keys(2, 1))
+    assert probe.score(state, off).numpy() == pytest.approx(np.full((2, 1), 1 / 255**2))
+
+
+def test_what_a_world_lacks_is_said_in_words():
+    with pytest.raises(WorldloomError, match="cannot be copied"):
+        WorldProbe(HopOracle())
+    probe = WorldProbe(make_world())
+    assert lacking(probe, frozenset({"doubt", "rollout"})) == "`test` cannot `doubt`"
+    assert lacking(probe, frozenset({"rollout"})) == ""
+    assert told(make_world(), make_clip()) == frozenset()
+    spec = make_world().spec
+    assert "continue" not in WorldProbe(_without(spec.capabilities - {"observe"})).capabilities
+
+
+def _without(capabilities: frozenset[str]):
+    world = make_world()
+    world.spec = replace(world.spec, capabilities=capabilities)
+    return world
