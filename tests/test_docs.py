@@ -44,7 +44,7 @@ def test_every_verb_has_a_page_with_all_its_options(name: str) -> None:
 
 
 def test_a_missing_option_is_found() -> None:
-    assert undocumented("ls", "`worldloom ls WHAT --rooted`") == ["--root"]
+    assert undocumented("ls", "`worldloom ls WHAT RUN --rooted`") == ["--root"]
 
 
 def test_no_page_speaks_of_an_option_that_no_verb_has() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from worldloom import cli, ls
 from worldloom.actions import ActionSpec, Binary
+from worldloom.data.ledger import Find, Ledger
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
@@ -169,3 +170,37 @@ def test_ls_prints_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert words in out
     assert cli.main(["ls", "stores", "--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith("no stores here")
+
+
+def test_lies_are_listed_the_open_ones_first(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "runs" / "tiny"
+    run.mkdir(parents=True)
+    assert cli.main(["ls", "lies", str(run)]) == 0
+    assert "no lie" in capsys.readouterr().out
+    ledger, dream = Ledger.open(run, store.info), store.read(store.split("train")[0])
+    for name in ("table", "wall", "sword"):
+        facts = {"said": {"swords": 1, "reward": 0.5}, "truth": {"swords": 0}}
+        what = f"makes a {name} of nothing"
+        ledger.add(Find("forbidden", what, dream, 2, same=name, tried=9, wrong=8, round=1, **facts))
+    ledger.close(3, round=2, tried=40, wrong=1)
+    ledger.reopen(1, round=2, tried=1, wrong=1)
+    ledger.close(1, round=2, tried=40, wrong=1)
+    ledger.reopen(1, round=3, tried=10, wrong=3)
+    assert cli.main(["ls", "lies", str(run)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = "of nothing (swords 1, in truth 0; reward 0.5)"
+    head = lambda id, often: [id, "forbidden", often, "round 1"]  # noqa: E731
+    assert [cells(line) for line in lines[1:]] == [
+        [*head("2", "8 of 9"), "open", f"makes a wall {said}"],
+        [*head("1", "12 of 20"), "open again (1x)", f"makes a table {said}"],
+        [*head("3", "8 of 9"), "closed round 2, 1 of 40", f"makes a sword {said}"],
+        ["2 open, 1 closed"],
+    ]
+    assert cells(ls.all_lies(str(tmp_path)).splitlines()[1]) == [str(run), "2", "1"]
+    assert "no ledgers" in ls.all_lies(str(store.path))
+    assert cli.main(["ls", "lies", str(tmp_path / "gone")]) == 1
+    assert "not a folder" in capsys.readouterr().err
+    assert cli.main(["ls", "sizes", str(run)]) == 2
+    assert "one word too many" in capsys.readouterr().err

@@ -44,7 +44,7 @@ OTHERS = {
     "dream": Verb("agent:dream", "Trains the agent of a run in its own dreams."),
     "act": Verb("agent:act", "Plays a real environment with any policy, and says how well."),
     "serve": Verb("serve:serve", "Serves a trained agent to programs: frames in, actions out."),
-    "ls": Verb("ls:ls", "Lists worlds of the package, runs, stores, environments or sizes."),
+    "ls": Verb("ls:ls", "Lists worlds of the package, runs, stores, environments, sizes or lies."),
 }
 VERBS = FIRST | OTHERS
 

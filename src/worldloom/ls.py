@@ -13,6 +13,7 @@ from typing import Any
 
 from worldloom import shipped
 from worldloom.actions import ActionSpec, Binary
+from worldloom.data.ledger import EVENTS, Ledger, Lie, facts_text
 from worldloom.data.store import EpisodeRow, Store
 from worldloom.errors import WorldloomError
 
@@ -111,6 +112,51 @@ def _progress(stage: Path, config: dict[str, Any]) -> tuple[str, str]:
         return "done", loss
     steps = config.get("schedule", {}).get("steps", "?")
     return f"step {last.get('step', 0)} of {steps}", loss
+
+
+def lies(run: str) -> str:
+    """The ledger of one run: what is open first, the newest before the older."""
+    if not Path(run).is_dir():
+        raise WorldloomError(f"`{run}` is not a folder", "give the folder of a run")
+    found = Ledger.open(run).lies()
+    if not found:
+        return f"no lie of {run} is known; `worldloom correct {run} ENV` looks for some"
+    rows: list[tuple[str, ...]] = [("lie", "kind", "wrong", "found", "state", "what")]
+    for lie in sorted(found, key=lambda lie: (lie.closed is not None, -lie.id)):
+        said = facts_text(lie)
+        what = f"{lie.what} ({said})" if said else lie.what
+        often = f"{lie.wrong} of {lie.tried}"
+        rows.append((str(lie.id), lie.kind, often, _when(lie.round, lie.date), _state(lie), what))
+    count = sum(lie.closed is None for lie in found)
+    return f"{columns(rows)}\n{count} open, {len(found) - count} closed"
+
+
+def all_lies(root: str) -> str:
+    """How many lies are open in each ledger below a folder, one line each."""
+    rows: list[tuple[str, ...]] = [("run", "open", "closed")]
+    for path in find(root, EVENTS):
+        try:
+            ledger = Ledger(path)
+            open_ones = ledger.lies(open=True)
+            counts = (str(len(open_ones)), str(len(ledger.lies(open=False))))
+        except WorldloomError as error:
+            counts = ("", f"broken: {error.message}")
+        rows.append((str(path.parent), *counts))
+    hint = "no ledgers of lies here; `worldloom correct RUN ENV` begins one"
+    return f"{columns(rows)}\n`worldloom ls lies RUN` shows them" if len(rows) > 1 else hint
+
+
+def _state(lie: Lie) -> str:
+    """Open, or closed when and how well."""
+    if lie.closed is None:
+        return f"open again ({lie.reopened}x)" if lie.reopened else "open"
+    closed = lie.closed
+    return f"closed {_when(closed.round, closed.date)}, {closed.wrong} of {closed.tried}"
+
+
+def _when(round: int | None, date: str) -> str:
+    """The round, or else the day."""
+    return date[:10] if round is None else f"round {round}"
 
 
 def _row(line: str) -> dict[str, Any]:

@@ -156,6 +156,22 @@ class Lie:
     reopened: int = 0
 
 
+def facts_text(lie: Lie) -> str:
+    """What was said against what is true, in a few words: "reward 1, in truth 0"."""
+    words = []
+    for name in dict.fromkeys((*lie.said, *lie.truth)):
+        said, truth = (_short(facts.get(name)) for facts in (lie.said, lie.truth))
+        told = f"{name} {said}" if said else name
+        words.append(f"{told}, in truth {truth}" if truth else told)
+    return "; ".join(words)
+
+
+def _short(fact: Fact | None) -> str:
+    if fact is None:
+        return ""
+    return f"{fact:.3g}" if isinstance(fact, float) else str(fact)
+
+
 class Ledger:
     """The ledger of one run, open for reading and writing.
 
