@@ -33,6 +33,7 @@ from worldloom.configs import Size, large, nano, small, tiny
 from worldloom.data.types import Clip
 from worldloom.models.dream import DreamState, DreamWorld, Sampler, arrange, dream_spec, lighten
 from worldloom.models.dynamics import Dynamics
+from worldloom.models.engine import graphed
 from worldloom.models.operations import picture_operations, step_operations
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer
@@ -129,16 +130,7 @@ class Ticker:
             return
         if mode == "compiled":
             self._run = torch.compile(self._eager, dynamic=False)
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self._run()
-        torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._run()
-        self._run = self._graph.replay
+        self._run = graphed(self._run, [])
 
     def __call__(self) -> torch.Tensor:
         self._token.copy_(self._encode())

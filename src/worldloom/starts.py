@@ -1,6 +1,8 @@
 """From a word of the command line to a world, and to where it can start."""
 
 import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ from worldloom.errors import WorldloomError
 if TYPE_CHECKING:
     from worldloom.data.store import Store
     from worldloom.data.types import Clip
+    from worldloom.models.dream import DreamWorld
     from worldloom.play.beside import Beside
     from worldloom.world import WorldSpec
 
@@ -117,6 +120,16 @@ def run_store(run: str | Path, store: str | None) -> "Store":
             "name a store of the same kind with --store",
         )
     return Store.open(recorded)
+
+
+def use_gpu(world: "DreamWorld") -> None:
+    """Moves a dream to the GPU, if there is one, and has its steps captured as graphs there."""
+    import torch
+
+    from worldloom.models.engine import Engine, graphed
+
+    if torch.cuda.is_available():
+        world.to("cuda").advance_by(Engine(world, graphed, partial(print, file=sys.stderr)))
 
 
 def spare_a_core() -> None:

@@ -5,8 +5,9 @@ commits it, slightly corrupted and truthfully labelled (arXiv 2509.24527,
 section 3.2; the ring is ours). Knows tensors; not how anything was trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -179,6 +180,18 @@ class DreamWorld:
             )
         grid = dynamics.shape.grid
         self._committed = round(self.sampler.context * grid)  # index of the context's level
+        self._step: Callable[[DreamState, Tensor], None] = self.advance
+
+    def to(self, device: str | torch.device) -> Self:
+        """Moves all weights."""
+        for part in (self.tokenizer, self.dynamics, self.agent):
+            if part is not None:
+                part.to(device)
+        return self
+
+    def advance_by(self, engine: Callable[[DreamState, Tensor], None]) -> None:
+        """From now on `step` has `engine` do what `advance` does."""
+        self._step = engine
 
     @property
     def device(self) -> torch.device:
@@ -214,7 +227,7 @@ class DreamWorld:
     def step(self, state: DreamState, action: Action) -> tuple[DreamState, Step]:
         """Imagines one frame; reuses the memory of `state`."""
         action = action.map(lambda x: torch.as_tensor(x).to(self.device))
-        self.advance(state, self.dynamics.action(action))
+        self._step(state, self.dynamics.action(action))
         return state, self._told(state)
 
     @torch.inference_mode()

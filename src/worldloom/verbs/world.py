@@ -99,11 +99,12 @@ def _dream(run: Path, store: str | None) -> _Entered:
     from worldloom.hub import load_world, world_identity
     from worldloom.play.session import from_clips
     from worldloom.play.visitor import Nearby
-    from worldloom.starts import beside, contexts, run_store, spare_a_core
+    from worldloom.starts import beside, contexts, run_store, spare_a_core, use_gpu
 
     dream, recorded = load_world(run), run_store(run, store)
     check_fit(dream, recorded)
     spare_a_core()
+    use_gpu(dream)
     found = beside(recorded, dream.spec)
     return _Entered(
         dream,
