@@ -62,4 +62,4 @@ def enter(env: PixelEnv, moment: Moment) -> bool:
         frame = env.step({name: values[t] for name, values in moment.actions.items()}).frame
     if len(moment) == 0 and moment.snapshot is not None:
         return True  # the snapshot itself, whose frame emulators do not draw again
-    return bool((frame == moment.frame).all())
+    return np.array_equal(frame, moment.frame)
