@@ -4,7 +4,7 @@ Knows stores and environments; no model. A moment is re-entered exactly (`envs.r
 it is said in words why it cannot be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ import torch
 from worldloom.actions import Action
 from worldloom.data.starts import join
 from worldloom.data.store import Store
-from worldloom.data.types import Clip
+from worldloom.data.types import Clip, Episode
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import Outcome, PixelEnv, Snapshot
 from worldloom.envs.reenter import Moment, enter, moment_at
@@ -91,35 +91,65 @@ def entries(
         return "the recordings name no environment"
     env = PixelEnv(setup_of(store))
     try:
-        found = []
-        for name, frame in places:
-            moment = moment_at(store, name, frame)
-            if moment.snapshot is None and moment.seed is None:
+        found: dict[tuple[str, int], Entry] = {}
+        for name in dict.fromkeys(name for name, _ in places):
+            episode, frames = store.read(name), sorted({t for own, t in places if own == name})
+            if episode.seed is None and not any(t <= frames[0] for t in episode.snapshots):
                 return "the recordings keep neither seeds nor exact states"
-            if not enter(env, moment):
+            for frame, moment in zip(frames, _ways(store, env, name, frames), strict=False):
+                clip = _clip(episode, moment, (frame, context, task))
+                found[name, frame] = Entry(name, frame, clip, moment)
+            if (name, frames[-1]) not in found:
                 return f"`{store.info.env}` does not repeat its recordings: another frame comes out"
-            if env.exact:
-                kept = Snapshot(env.save(), moment.frame).pack()
-                nothing = {key: values[:0] for key, values in moment.actions.items()}
-                moment = replace(moment, snapshot=kept, actions=nothing)
-            found.append(
-                Entry(name, frame, _clip(store, name, frame, moment, (context, task)), moment)
-            )
-        return found
+        return [found[place] for place in places]
     finally:
         env.close()
 
 
-def _clip(
-    store: Store, name: str, frame: int, moment: Moment, asked: tuple[int, str | None]
-) -> Clip:
+def _ways(store: Store, env: PixelEnv, name: str, frames: Sequence[int]) -> Iterator[Moment]:
+    """The ways to ascending frames of an episode, as far as the environment repeats them.
+
+    Where it gives its exact states, the episode is gone through once, and each way is a state.
+    """
+    before: Moment | None = None
+    for frame in frames:
+        moment = moment_at(store, name, frame)
+        on = None if before is None else _since(before, moment)
+        if not (enter(env, moment) if on is None else _walk(env, on, moment.frame)):
+            return
+        if not env.exact:
+            yield moment
+            continue
+        before = moment
+        kept = Snapshot(env.save(), moment.frame).pack()
+        nothing = {key: values[:0] for key, values in moment.actions.items()}
+        yield replace(moment, snapshot=kept, actions=nothing)
+
+
+def _since(before: Moment, moment: Moment) -> dict[str, np.ndarray] | None:
+    """The actions from one moment to a later one, None where a newer exact state is nearer."""
+    if before.snapshot != moment.snapshot:
+        return None
+    return {key: values[len(before) :] for key, values in moment.actions.items()}
+
+
+def _walk(env: PixelEnv, actions: Mapping[str, np.ndarray], frame: np.ndarray) -> bool:
+    """Goes on by `actions`, one or more; False where another frame comes out."""
+    shown = None
+    for t in range(len(next(iter(actions.values())))):
+        shown = env.step({name: values[t] for name, values in actions.items()}).frame
+    return shown is not None and np.array_equal(shown, frame)
+
+
+def _clip(episode: Episode, moment: Moment, asked: tuple[int, int, str | None]) -> Clip:
     """What a world is shown of a moment."""
-    context, task = asked
-    seen = store.read(name, frame + 1 - context, frame + 1)
-    actions = Action(dict(seen.actions), seen.action_known)
+    frame, context, task = asked
+    seen = slice(frame + 1 - context, frame + 1)
+    actions = {name: torch.from_numpy(v[None, seen]) for name, v in episode.actions.items()}
+    known = torch.from_numpy(np.asarray(episode.action_known)[None, seen])
     return Clip(
-        frames={camera: torch.from_numpy(v)[None] for camera, v in seen.frames.items()},
-        actions=actions.map(lambda array: torch.from_numpy(array)[None]),
+        frames={camera: torch.from_numpy(v[None, seen]) for camera, v in episode.frames.items()},
+        actions=Action(actions, known),
         texts=None if task is None else (task,),
         snapshots=None if moment.snapshot is None or len(moment) else (moment.snapshot,),
     )
