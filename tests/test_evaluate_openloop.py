@@ -9,11 +9,13 @@ from evaluate_worlds import KEYS, SIZE, HopOracle, Moments, hop_store
 from PIL import Image
 
 from worldloom.actions import ActionSpec, Binary, Categorical
+from worldloom.data.ledger import Find, Ledger
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Episode
 from worldloom.envs import hop, hop_draw
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.openloop import evaluate
+from worldloom.evaluate.publish import add_lies
 from worldloom.evaluate.report import Figure, Report, Table
 
 HORIZONS = (1, 2, 4, 8, 16)
@@ -212,6 +214,32 @@ def test_the_folder_holds_what_it_says_and_the_report_reads_back(store, tmp_path
     # A better world leaves no clip of the worse one behind.
     run(HopOracle(), store, out=out)
     assert list((out / "worst").iterdir()) == []
+
+
+def test_open_lies_of_the_ledger_stand_in_the_report(store, oracle, tmp_path):
+    out, ledger = tmp_path, Ledger.open(tmp_path / "run", store.info)
+    assert add_lies(oracle, ledger, out, fps=20) == oracle, "an empty ledger adds nothing"
+    real = store.read(store.split("heldout")[0], 0, 20)
+    dream = replace(real, frames={"main": real.frames["main"][::-1].copy()}, stills={})
+    for name in ("wall", "coin", "door"):
+        what = f"goes <through> a {name}"
+        ledger.add(Find("frames", what, dream, 9, real=real, same=name, said={"coins": 2}))
+    ledger.close(2, round=1, tried=9, wrong=0)
+    report = add_lies(oracle, ledger, out, fps=20)
+    assert Report.load(out / "report.json") == report
+    assert [lie.id for lie in report.lies] == [3, 1]
+    assert sorted(path.name for path in (out / "lies").iterdir()) == ["1.webp", "3.webp"]
+    with Image.open(out / "lies/3.webp") as film:
+        assert (film.n_frames, film.size) == (12, (2 * SIZE + 2, SIZE))
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/webp") == 2 and "goes &lt;through&gt; a door (coins 2)" in page
+    assert "goes &lt;through&gt; a coin" not in page
+    text = (out / "report.txt").read_text()
+    assert "3. frames: goes <through> a door (coins 2): wrong 1 of 1 times since" in text
+    assert max(map(len, text.splitlines())) <= 100
+    ledger.close(3, round=1, tried=9, wrong=0)
+    assert [lie.id for lie in add_lies(report, ledger, out, fps=20).lies] == [1]
+    assert [path.name for path in (out / "lies").iterdir()] == ["1.webp"], "of closed ones none"
 
 
 def test_the_contact_sheet_has_the_real_frames_above_the_dream(store, tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from worldloom.evaluate.lies import SHOWN
 from worldloom.evaluate.report import (
     HEADLINES,
     ROWS,
@@ -45,6 +46,8 @@ th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(
          white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } tr.world { font-weight: 600; }
 img { max-width: 100%; border-radius: 4px; } svg { max-width: 100%; height: auto; }
+.lies { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1.2rem; }
+.lies figure { margin: 0; } .lies img { width: 100%; image-rendering: pixelated; }
 figure { margin: 1rem 0 1.8rem; } figcaption { margin-bottom: .4rem; max-width: 46rem; }
 """
 
@@ -68,6 +71,7 @@ def render(report: Report, folder: Path) -> str:
         *(f"<p class='note'>{escape(note)}.</p>" for note in report.notes),
         _cards(report),
         *_failures(report, folder),
+        *_lies(report, folder),
         "<h2>Real above dream</h2>",
         "<div class='wide'>",
         _image(folder, report.files.get("contact", ""), "several episodes, real above dream"),
@@ -116,6 +120,25 @@ def _failures(report: Report, folder: Path) -> list[str]:
             f"{clip}<details><summary class='faint'>frame by frame</summary>"
             f"<div class='wide'>{strip}</div></details></figure>"
         )
+    return parts
+
+
+def _lies(report: Report, folder: Path) -> list[str]:
+    """Open entries of the ledger, each with its film."""
+    if not report.lies:
+        return []
+    parts = ["<h2>Lies that are known and still open</h2><div class='lies'>"]
+    for lie in report.lies[:SHOWN]:
+        clip = _image(folder, report.files.get(f"lie_{lie.id}", ""), lie.sides)
+        parts.append(
+            f"<figure>{clip}<figcaption><b>{lie.id}. {escape(lie.kind)}</b> "
+            f"{escape(lie.sentence)}<br><span class='faint'>{escape(lie.sides)}</span>"
+            "</figcaption></figure>"
+        )
+    more = len(report.lies) - SHOWN
+    parts.append("</div>")
+    if more > 0:
+        parts.append(f"<p>And {more} more: <code>worldloom ls lies RUN</code>.</p>")
     return parts
 
 

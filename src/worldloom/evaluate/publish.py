@@ -7,17 +7,22 @@ OUT/
   contact.png     real above dream, several episodes
   worst/1.gif     the thing it gets most wrong, real beside dream; 2.gif, 3.gif
   worst/1.png     the same as a strip
+  lies/7.webp     an open lie of the run's ledger, real beside dream
   samples.jsonl   one row a window, so that two worlds can be compared pair by pair
 """
 
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from worldloom.data import film
+from worldloom.data.ledger import Ledger
 from worldloom.evaluate import page, pictures
 from worldloom.evaluate.evidence import Evidence
 from worldloom.evaluate.failures import Failure
+from worldloom.evaluate.lies import SHOWN, told
 from worldloom.evaluate.pictures import Pair
 from worldloom.evaluate.report import Report, save
 
@@ -47,10 +52,34 @@ def publish(
     whole = Report(**{**vars(report), "files": files})
     lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in samples)
     _put(out / "samples.jsonl", lambda path: path.write_text(lines))
-    _put(out / "report.txt", lambda path: path.write_text(whole.to_text() + "\n"))
-    _put(out / "report.html", lambda path: path.write_text(page.render(whole, out)))
-    save(out / "report.json", whole.to_json())
+    _write(whole, out)
     return whole
+
+
+def add_lies(report: Report, ledger: Ledger, out: Path, *, fps: float) -> Report:
+    """Adds the open lies of a ledger, with films of the newest, to a report that was published."""
+    lies = ledger.lies(open=True)[::-1]
+    names = {f"lie_{lie.id}": f"lies/{lie.id}.webp" for lie in lies[:SHOWN]}
+    folder = out / "lies"
+    if lies:
+        folder.mkdir(exist_ok=True)
+    for lie in lies[:SHOWN]:
+        both = film.panes(ledger.dream(lie), ledger.real(lie), lie.start)
+        data = film.moving(both, min(fps, 10.0))  # slow enough to see what happens
+        _put(out / names[f"lie_{lie.id}"], lambda path, data=data: path.write_bytes(data))
+    for stale in set(folder.glob("*")) - {out / name for name in names.values()}:
+        stale.unlink()  # closed since
+    shown = tuple(told(lie, film=i < SHOWN) for i, lie in enumerate(lies))
+    whole = replace(report, lies=shown, files={**report.files, **names})
+    _write(whole, out)
+    return whole
+
+
+def _write(report: Report, out: Path) -> None:
+    """The report in its three forms; every file that it names is there by then."""
+    _put(out / "report.txt", lambda path: path.write_text(report.to_text() + "\n"))
+    _put(out / "report.html", lambda path: path.write_text(page.render(report, out)))
+    save(out / "report.json", report.to_json())
 
 
 def pair(evidence: Evidence, index: int) -> Pair:

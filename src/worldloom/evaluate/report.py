@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.failures import Failure
+from worldloom.evaluate.lies import SHOWN, Told
 
 FORMAT = 1
 
@@ -122,6 +123,7 @@ class Report:
       failures: the things it gets most wrong.
       notes: sentences a reader must know before trusting the numbers.
       files: pictures written beside the report, by name.
+      lies: open entries of the run's ledger, the newest first.
     """
 
     world: str
@@ -135,6 +137,7 @@ class Report:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    lies: tuple[Told, ...] = ()
 
     def __post_init__(self) -> None:
         for name, figure in {**self.figures, **self.usable}.items():
@@ -175,12 +178,14 @@ class Report:
                 for f in data["failures"]
             ),
             "notes": tuple(data["notes"]),
+            "lies": tuple(Told(**lie) for lie in data.get("lies", ())),
         }
         return cls(**{**data, **rebuilt})
 
     def to_text(self) -> str:
         """For a terminal of 100 columns."""
-        return "\n".join([*_head(self), *_figures(self), *_tables(self), *_failures(self)])
+        parts = (_head, _figures, _tables, _failures, _lies)
+        return "\n".join(line for part in parts for line in part(self))
 
 
 def save(path: Path, data: Any) -> None:
@@ -296,3 +301,19 @@ def _failures(report: Report) -> list[str]:
         if f"worst_{i}" in report.files:
             lines.append(f"     {report.files[f'worst_{i}']}")
     return lines
+
+
+def _lies(report: Report) -> list[str]:
+    if not report.lies:
+        return []
+    lines = ["", "Lies that are known and still open"]
+    for lie in report.lies[:SHOWN]:
+        lead = f"  {lie.id}. "
+        indent = " " * len(lead)
+        lines += textwrap.wrap(
+            f"{lie.kind}: {lie.sentence}", 100, initial_indent=lead, subsequent_indent=indent
+        )
+        if f"lie_{lie.id}" in report.files:
+            lines.append(indent + report.files[f"lie_{lie.id}"])
+    more = len(report.lies) - SHOWN
+    return lines + ([f"  and {more} more: `worldloom ls lies RUN`"] if more > 0 else [])

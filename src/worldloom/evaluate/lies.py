@@ -1,0 +1,39 @@
+"""What a run's ledger of lies adds to its report: each open lie in one sentence.
+
+Knows the ledger; draws nothing and knows no page.
+"""
+
+from dataclasses import dataclass
+
+from worldloom.data.ledger import Lie, facts_text
+
+SHOWN = 12
+"""Lies of which there is a film in a report, the newest."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An open lie as a report tells it.
+
+    Args:
+      id: its number in the ledger.
+      kind: of the lie.
+      sentence: what is untrue, how often, and since when it is known.
+      sides: what its film shows, from left to right; empty where it has none.
+    """
+
+    id: int
+    kind: str
+    sentence: str
+    sides: str = ""
+
+
+def told(lie: Lie, *, film: bool) -> Told:
+    """An entry of the ledger for people."""
+    facts = facts_text(lie)
+    since = lie.date[:10] if lie.round is None else f"round {lie.round}"
+    often = f"wrong {lie.wrong} of {lie.tried} times since {since}"
+    again = f", closed and back {lie.reopened} times" if lie.reopened else ""
+    sentence = f"{lie.what}{f' ({facts})' if facts else ''}: {often}{again}"
+    sides = ("real beside dream" if lie.real else "the dream; the truth is unknown") if film else ""
+    return Told(lie.id, lie.kind, sentence, sides)
