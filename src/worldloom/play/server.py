@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from worldloom.errors import WorldloomError
+from worldloom.listening import listening
 from worldloom.play import protocol
 from worldloom.play.guard import Guard, read_token, same_token
 from worldloom.play.limits import Limits, limits_for
@@ -112,27 +112,6 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket, or one sentence on why there is none."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise WorldloomError(f"`{host}:{port}` is no address: {error}", "try 127.0.0.1") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(64)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise WorldloomError(
-            f"cannot serve on port {port} of {host}: {str(reason).lower()}",
-            "pass --port 0 for any free port",
-        ) from error
-    return listener
-
-
 def _server(
     session: Session,
     address: Address,
@@ -144,7 +123,7 @@ def _server(
 ) -> tuple[uvicorn.Server, socket.socket, Served]:
     """A server that is bound but does not run yet."""
     host, token = address.host, read_token(address.token_file)
-    listener = _listen(host, address.port)
+    listener = listening(host, address.port)
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     room = Room(session, title=title, token=token, limits=limits, nearby=nearby)

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from worldloom import seeding
 from worldloom.agents.trained import Team
 from worldloom.errors import WorldloomError, need
+from worldloom.listening import listening
 from worldloom.serving.client import Client
 from worldloom.serving.desk import Desk
 from worldloom.serving.line import Latency, Line
@@ -129,26 +130,6 @@ def build_app(reception: Reception, ready: Callable[[], None]) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket, or one sentence on why there is none."""
-    listener = None
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(64)
-    except (OSError, OverflowError, UnicodeError) as error:
-        if listener is not None:
-            listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise WorldloomError(
-            f"cannot serve on port {port} of {host}: {str(reason).lower()}",
-            "pass --port 0 for any free port, or another --host",
-        ) from error
-    return listener
-
-
 def _no_refusal(record: logging.LogRecord) -> bool:
     return "without completing handshake" not in record.getMessage()
 
@@ -178,7 +159,7 @@ def serve_policy(team: Team, offer: Offer) -> None:
     Raises:
       WorldloomError: the port is in use, or a package is missing.
     """
-    with _listen(offer.host, offer.port) as listener:
+    with listening(offer.host, offer.port) as listener:
         reception = Reception(team, offer)
         place = _address(offer.host, listener)
         words = f"serving {offer.name} at ws://{place}\nCtrl-C ends it"
@@ -192,7 +173,7 @@ def serve_policy(team: Team, offer: Offer) -> None:
 def policy_in_thread(team: Team, offer: Offer) -> Iterator[int]:
     """A server beside the caller, for tests and measurements; its port. Stopped on leaving."""
     up = threading.Event()
-    with _listen(offer.host, offer.port) as listener:
+    with listening(offer.host, offer.port) as listener:
         server = _server(Reception(team, offer), up.set)
         thread = threading.Thread(target=server.run, args=([listener],), name="policy-server")
         thread.start()
