@@ -19,6 +19,8 @@ from worldloom.errors import WorldloomError
 
 ENVIRONMENTS = (
     ("worldloom/Hop-v0", "built in", "", "our own platform game"),
+    ("worldloom/Craft-v0", "built in", "", "our own game of survival and crafting"),
+    ("worldloom/Rooms-v0", "built in", "", "our own apartments, seen in first person"),
     ("ALE/Breakout-v5, ALE/Pong-v5, …", "atari", "ale_py", "the Atari games of ale-py"),
     ("CrafterReward-v1", "crafter", "crafter", "Crafter"),
     ("worldloom/Doom-v0", "doom", "vizdoom", "Doom in first person, by ViZDoom and Freedoom"),

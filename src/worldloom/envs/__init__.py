@@ -9,11 +9,13 @@ from gymnasium.envs import registration
 
 HOP = "worldloom/Hop-v0"
 CRAFT = "worldloom/Craft-v0"
+ROOMS = "worldloom/Rooms-v0"
 CRAFTER = "CrafterReward-v1"
 DOOM = "worldloom/Doom-v0"
 _GAMES = {
     HOP: "worldloom.envs.hop:Hop",
     CRAFT: "worldloom.envs.craft:Craft",
+    ROOMS: "worldloom.envs.rooms:Rooms",
     CRAFTER: "worldloom.envs.crafter:Crafter",
     DOOM: "worldloom.envs.doom:Doom",
 }
