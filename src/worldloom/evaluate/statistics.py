@@ -220,7 +220,10 @@ def items_to_tell(rate: float, *, most: int = 100_000) -> int:
     n = 6  # fewer can never reach 5%
     while _told(n, rate) < 0.8:
         if n >= most:
-            raise WorldloomError(f"more than {most:,} items would tell a rate of {rate} from 50%")
+            raise WorldloomError(
+                f"not even {most:,} items tell a rate of {rate} from 50%",
+                "ask about a rate that is further from 50%",
+            )
         n += 1
     return n
 
