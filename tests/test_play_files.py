@@ -70,7 +70,7 @@ def test_a_picture_is_taken_and_begun_with():
         while page.frame()[1][0, 0, 0] != red:
             pass
         page.say("reset", seed=3, picture="no such picture")
-        assert page.text("error")["message"] == "this picture is not kept any more"
+        assert page.text("error")["message"] == "this start is not kept any more"
         assert page.step()[0, 0, 0] == red, "play goes on"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from worldloom import shipped
 from worldloom.actions import ActionSpec, Binary
-from worldloom.data.ledger import EVENTS, Ledger, Lie, facts_text
+from worldloom.data.ledger import EVENTS, Ledger, Lie, facts_text, open_first, when
 from worldloom.data.store import EpisodeRow, Store
 from worldloom.errors import WorldloomError
 
@@ -124,11 +124,11 @@ def lies(run: str) -> str:
     if not found:
         return f"no lie of {run} is known; `worldloom correct {run} ENV` looks for some"
     rows: list[tuple[str, ...]] = [("lie", "kind", "wrong", "found", "state", "what")]
-    for lie in sorted(found, key=lambda lie: (lie.closed is not None, -lie.id)):
+    for lie in open_first(found):
         said = facts_text(lie)
         what = f"{lie.what} ({said})" if said else lie.what
         often = f"{lie.wrong} of {lie.tried}"
-        rows.append((str(lie.id), lie.kind, often, _when(lie.round, lie.date), _state(lie), what))
+        rows.append((str(lie.id), lie.kind, often, when(lie.round, lie.date), _state(lie), what))
     count = sum(lie.closed is None for lie in found)
     return f"{columns(rows)}\n{count} open, {len(found) - count} closed"
 
@@ -153,12 +153,7 @@ def _state(lie: Lie) -> str:
     if lie.closed is None:
         return f"open again ({lie.reopened}x)" if lie.reopened else "open"
     closed = lie.closed
-    return f"closed {_when(closed.round, closed.date)}, {closed.wrong} of {closed.tried}"
-
-
-def _when(round: int | None, date: str) -> str:
-    """The round, or else the day."""
-    return date[:10] if round is None else f"round {round}"
+    return f"closed {when(closed.round, closed.date)}, {closed.wrong} of {closed.tried}"
 
 
 def _row(line: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,10 @@ Kind = Literal["frames", "reward", "ending", "forbidden", "omission", "marked"]
 or that it denies; whatever a visitor marked as wrong."""
 
 Fact = str | int | float
+
+
+Side = Literal["dream", "real"]
+MADE_UP = "dreamed by a model: no truth in it"
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,16 @@ class Lie:
     reopened: int = 0
 
 
+def open_first(lies: Iterable[Lie]) -> list[Lie]:
+    """Entries in the order in which people want them: the open ones first, the newest first."""
+    return sorted(lies, key=lambda lie: (lie.closed is not None, -lie.id))
+
+
+def when(round: int | None, date: str) -> str:
+    """The round of correction, or else the day."""
+    return date[:10] if round is None else f"round {round}"
+
+
 def facts_text(lie: Lie) -> str:
     """What was said against what is true, in a few words: "reward 1, in truth 0"."""
     words = []
@@ -184,6 +198,7 @@ class Ledger:
     def __init__(self, folder: Path, info: StoreInfo | None = None) -> None:
         self.folder = folder
         self._info = info
+        self._stores: dict[str, Store] = {}
         self._lies: dict[int, Lie] = {}
         self._read = 0  # bytes of events.jsonl that are in `_lies`
 
@@ -212,11 +227,11 @@ class Ledger:
 
     def dream(self, lie: Lie) -> Episode:
         """What the world said."""
-        return Store.open(self.folder / "dream").read(lie.dream)
+        return self._clip("dream", lie.dream)
 
     def real(self, lie: Lie) -> Episode | None:
         """What reality said, None while nobody knows."""
-        return Store.open(self.folder / "real").read(lie.real) if lie.real else None
+        return self._clip("real", lie.real) if lie.real else None
 
     def add(self, find: Find) -> Lie:
         """Enters a hole; one that is known already is counted, and open again if it was closed.
@@ -261,22 +276,34 @@ class Ledger:
             self._refresh()
             return self._append(event, id, facts)
 
-    def _keep(self, side: Literal["dream", "real"], episode: Episode) -> str:
+    def _keep(self, side: Side, episode: Episode) -> str:
         """Stores a clip; its sensors are no part of it."""
-        path = self.folder / side
-        if self._info is None and not path.exists():
-            raise WorldloomError(
-                f"`{self.folder}` does not know what its recordings look like",
-                "open it with the StoreInfo of the run's recordings",
-            )
-        if self._info is None:
-            store = Store.open(path)
-        else:
-            made_up = {"seed_policy": "dreamed by a model: no truth in it"}
-            words = made_up if side == "dream" else {}
-            store = Store.open_or_create(path, replace(self._info, sensors={}, **words))
         split = "dreamed" if side == "dream" else None
-        return store.append(replace(episode, sensors={}), split=split)
+        return self._store(side).append(replace(episode, sensors={}), split=split)
+
+    def _clip(self, side: Side, name: str) -> Episode:
+        """Reads a clip, which another process may just have stored."""
+        store = self._store(side)
+        if name not in {row.name for row in store.episodes}:
+            store.refresh()
+        return store.read(name)
+
+    def _store(self, side: Side) -> Store:
+        """One of the two stores, made where it is missing."""
+        if side not in self._stores:
+            path, info = self.folder / side, self._info
+            if path.exists():
+                self._stores[side] = Store.open(path)
+            elif info is None:
+                raise WorldloomError(
+                    f"`{self.folder}` does not know what its recordings look like",
+                    "open it with the StoreInfo of the run's recordings",
+                )
+            else:
+                words = {"seed_policy": MADE_UP} if side == "dream" else {}
+                info = replace(info, sensors={}, **words)
+                self._stores[side] = Store.open_or_create(path, info)
+        return self._stores[side]
 
     def _append(self, event: str, id: int, facts: dict[str, Any]) -> Lie:
         """Writes one line; the caller holds the ledger."""

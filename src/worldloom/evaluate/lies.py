@@ -5,7 +5,7 @@ Knows the ledger; draws nothing and knows no page.
 
 from dataclasses import dataclass
 
-from worldloom.data.ledger import Lie, facts_text
+from worldloom.data.ledger import Lie, facts_text, when
 
 SHOWN = 12
 """Lies of which there is a film in a report, the newest."""
@@ -31,8 +31,7 @@ class Told:
 def told(lie: Lie, *, film: bool) -> Told:
     """An entry of the ledger for people."""
     facts = facts_text(lie)
-    since = lie.date[:10] if lie.round is None else f"round {lie.round}"
-    often = f"wrong {lie.wrong} of {lie.tried} times since {since}"
+    often = f"wrong {lie.wrong} of {lie.tried} times since {when(lie.round, lie.date)}"
     again = f", closed and back {lie.reopened} times" if lie.reopened else ""
     sentence = f"{lie.what}{f' ({facts})' if facts else ''}: {often}{again}"
     sides = ("real beside dream" if lie.real else "the dream; the truth is unknown") if film else ""

@@ -53,7 +53,7 @@ class Connection:
       socket: accepted and greeted.
       session: pure; may be shared.
       together: carries out ticks, and whatever else belongs on the world thread.
-      exporter: makes films, and keeps the pictures that visitors bring.
+      exporter: makes films, and keeps the starts that pages were given.
       limits: how long to be patient.
       nearby: what there is beside the world.
     """
@@ -86,7 +86,7 @@ class Connection:
             tell=socket.send_json,
         )
         codes = frozenset(c for button in session.keys.buttons for c in button.codes)
-        self._wishes = Wishes(codes, exporter.files.pictures)
+        self._wishes = Wishes(codes, exporter.files.starts)
         self._outbox = Outbox(socket, latency=self.latency, counts=self.counts)
         self._wake = asyncio.Event()
         self._active = time.monotonic()
@@ -312,10 +312,10 @@ class Connection:
 
 
 def _begin(player: Player, order: Reset) -> Shown:
-    """Begins at a seed, or at the visitor's own picture."""
-    if order.picture and order.image is None:
-        raise Refused("this picture is not kept any more", "choose it again")
-    return player.start(order.seed, order.image)
+    """Begins at a seed, or at a start that was given to the page."""
+    if order.picture and order.clip is None:
+        raise Refused("this start is not kept any more", "choose it again")
+    return player.start(order.seed, order.clip)
 
 
 # What each order does, on the world thread, between two ticks; it answers with a frame.

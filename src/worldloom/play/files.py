@@ -5,19 +5,21 @@ so that nobody who plays waits for a gallery; decoding and drawing run beside it
 """
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from worldloom.data.ledger import Ledger
+from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.play import gallery
+from worldloom.play.guard import admit
+from worldloom.play.lies import Lies
 from worldloom.play.reel import MEDIA, Kind
 from worldloom.play.session import Session
 from worldloom.play.tray import Tray
@@ -45,12 +47,17 @@ class Files:
       session: whose starts are shown, and whose frames an image is fitted to.
       token: without it nothing is given and nothing taken.
       on_world_thread: runs a function there.
+      ledger: of the world, where it has one.
     """
 
     def __init__(
-        self, session: Session, token: str, on_world_thread: Callable[..., Awaitable[Any]]
+        self,
+        session: Session,
+        token: str,
+        on_world_thread: Callable[..., Awaitable[Any]],
+        ledger: Ledger | None = None,
     ) -> None:
-        self.pictures: Tray[np.ndarray] = Tray(most=256, most_bytes=64 * 2**20)
+        self.starts: Tray[Clip] = Tray(most=256, most_bytes=64 * 2**20)
         self.films: Tray[Film] = Tray(most=32, most_bytes=256 * 2**20)
         self.count = gallery.count(session)
         self.takes_pictures = "frames" in session.world.spec.starts
@@ -60,13 +67,15 @@ class Files:
         self.making = asyncio.Lock()  # held while a film is made
         self._reading = asyncio.Lock()
         self._sheet: asyncio.Task[bytes] | None = None
+        self._lies = None if ledger is None else Lies(ledger, session, token, self.starts)
 
     def routes(self) -> list[Route]:
-        """`GET /starts.png`, `POST /picture`, `GET /film/NAME`."""
+        """`GET /starts.png`, `POST /picture`, `GET /film/NAME`, and those of lies."""
         return [
             Route("/starts.png", self._starts),
             Route("/picture", self._picture, methods=["POST"]),
             Route("/film/{name}", self._film),
+            *([] if self._lies is None else self._lies.routes()),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -77,13 +86,8 @@ class Files:
         """Keeps a film for a while; returns its address."""
         return f"/film/{self.films.put(film, len(film.data))}"
 
-    def _check(self, request: Request) -> None:
-        given = request.query_params.get("token", "")
-        if not hmac.compare_digest(given.encode(errors="replace"), self._token.encode()):
-            raise HTTPException(403, "the access token is missing or old")
-
     async def _starts(self, request: Request) -> Response:
-        self._check(request)
+        admit(request, self._token)
         if self._sheet is None or (self._sheet.done() and self._sheet.exception() is not None):
             self._sheet = asyncio.create_task(self._drawn())
         try:
@@ -99,7 +103,7 @@ class Files:
         return await asyncio.to_thread(gallery.sheet, pictures)
 
     async def _picture(self, request: Request) -> Response:
-        self._check(request)
+        admit(request, self._token)
         try:
             if not self.takes_pictures:
                 name = self._session.world.spec.name
@@ -111,10 +115,10 @@ class Files:
             return JSONResponse({"message": error.message, "hint": error.hint}, 400)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
-        return JSONResponse({"id": self.pictures.put(frame, frame.nbytes)})
+        return JSONResponse({"id": self.starts.put(self._session.clip_of(frame), frame.nbytes)})
 
     async def _film(self, request: Request) -> Response:
-        self._check(request)
+        admit(request, self._token)
         film = self.films.get(request.path_params["name"])
         if film is None:
             raise HTTPException(404, "this film is not kept any more: make it again")

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -60,6 +62,12 @@ class Guard:
     def _known(self, host: str) -> bool:
         name = _place(f"//{host}").hostname or ""
         return name in self._names or (self._numeric and _is_address(name))
+
+
+def admit(request: Request, token: str) -> None:
+    """Refuses a request that does not bring the token in its address."""
+    if not same_token(request.query_params.get("token", ""), token):
+        raise HTTPException(403, "the access token is missing or old")
 
 
 def same_token(given: str, token: str) -> bool:

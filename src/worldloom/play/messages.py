@@ -5,8 +5,7 @@ Values only: how they are read, and within which bounds, is the protocol's.
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from worldloom.data.types import Clip
 from worldloom.play.reel import Kind
 
 
@@ -62,13 +61,14 @@ class Reset:
     """Begin again, from the start that `seed` names.
 
     Args:
-      picture: name of an image that was sent before, to start from instead. Optional on the wire.
-      image: that image `[H, W, 3]`, found by the server; None where it is kept no more.
+      picture: name of a start that the server gave, for a visitor's own picture or a lie, to
+        begin with instead. Optional on the wire.
+      clip: that start, found by the server; None where it is kept no more.
     """
 
     seed: int
     picture: str = ""
-    image: np.ndarray | None = field(default=None, compare=False)
+    clip: Clip | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

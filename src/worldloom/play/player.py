@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from worldloom.actions import Action
+from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.play.along import Along
 from worldloom.play.beside import Beside, RealSide
@@ -54,9 +53,8 @@ class Player:
         self._next_id = 2
         self._turn = 0
 
-    def start(self, seed: int, picture: np.ndarray | None = None) -> Shown:
-        """Begins at `seed`, or at a visitor's own picture. What was played stays in the past."""
-        clip = None if picture is None else self._session.clip_of(picture)
+    def start(self, seed: int, clip: Clip | None = None) -> Shown:
+        """Begins at `seed`, or at a clip of one row. What was played stays in the past."""
         return self.begin(Origin(seed, clip))
 
     def begin(self, origin: Origin) -> Shown:

@@ -55,7 +55,7 @@ class Room:
         self._together = Together(
             self.on_world_thread, at_once=session.at_once, period=1 / session.fps
         )
-        self.files = Files(session, token, self.on_world_thread)
+        self.files = Files(session, token, self.on_world_thread, nearby.ledger)
         self._exporter = Exporter(session, self.files, self.on_world_thread, self.title)
 
     async def on_world_thread(self, function: Callable[..., Any], *args: Any) -> Any:

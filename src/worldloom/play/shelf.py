@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from worldloom.data.ledger import MADE_UP
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
@@ -85,4 +86,4 @@ class Shelf:
 
 def _made_up(info: StoreInfo) -> StoreInfo:
     """The store of a dream names no environment: nothing in it came from one."""
-    return replace(info, env="", env_kwargs={}, seed_policy="dreamed by a model: no truth in it")
+    return replace(info, env="", env_kwargs={}, seed_policy=MADE_UP)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from worldloom.data.ledger import Ledger
 from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
 from worldloom.play import share
@@ -56,11 +57,13 @@ class Nearby:
       beside: the real environment, None where there is none.
       why_not: in words, why there is none.
       shelf: where visitors' recordings go, None where they are not kept.
+      ledger: what is known to be wrong with the world, None where nobody keeps it.
     """
 
     beside: Beside | None = None
     why_not: str = "this world has no recordings of a real environment at hand"
     shelf: Shelf | None = None
+    ledger: Ledger | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What the page is told of it."""
@@ -69,6 +72,7 @@ class Nearby:
             "why_no_compare": "" if self.beside else self.why_not,
             "compare_rewinds": self.beside is not None and self.beside.exact,
             "can_keep": self.shelf is not None,
+            "lies": 0 if self.ledger is None else len(self.ledger.lies()),
         }
 
 

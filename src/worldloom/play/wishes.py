@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
+from worldloom.data.types import Clip
 from worldloom.play.input import Held
 from worldloom.play.messages import (
     Anchor,
@@ -57,7 +56,7 @@ class Wishes:
 
     Args:
       codes: of all keys that have a button.
-      pictures: that visitors brought, to begin from.
+      starts: that were given to pages, by name.
       held: what the next tick acts on.
       arrivals: when the inputs that no tick has used yet arrived.
       input_time: the page's own time of the newest input.
@@ -70,7 +69,7 @@ class Wishes:
     """
 
     codes: frozenset[str]
-    pictures: Tray[np.ndarray]
+    starts: Tray[Clip]
     held: Held = field(default_factory=Held)
     arrivals: tuple[float, ...] = ()
     input_time: int = 0
@@ -130,8 +129,7 @@ class Wishes:
         self.exports.put_nowait(message)
 
     def _hear_reset(self, message: Reset) -> None:
-        image = self.pictures.get(message.picture)
-        self.order(replace(message, image=image))
+        self.order(replace(message, clip=self.starts.get(message.picture)))
 
     def _hear_visit(self, message: Visit) -> None:
         if isinstance(message, Futures):
