@@ -44,7 +44,7 @@ def panes(dream: Episode, real: Episode | None, start: int, most: int = MOST) ->
     rows = np.arange(first, len(dream))
     beside = frames[np.minimum(rows, len(frames) - 1)].copy()
     beside[rows >= len(frames)] //= 3
-    between = np.full((*shown.shape[:2], GAP, 3), 255, np.uint8)
+    between = np.full((*shown.shape[:2], GAP, 3), 128, np.uint8)
     return np.concatenate([beside, between, shown], axis=2)
 
 

@@ -8,6 +8,7 @@ import { Futures } from "./futures.js";
 import { Gamepads } from "./gamepad.js";
 import { Held, listen } from "./held.js";
 import { Keep } from "./keep.js";
+import { Lies } from "./lies.js";
 import { modal } from "./modal.js";
 import { Pacer } from "./pacer.js";
 import { Save } from "./save.js";
@@ -120,6 +121,10 @@ const starts = new Starts(token, {
   },
   tell,
 });
+const lies = new Lies(token, (dialog) => modal(dialog, dialogs), {
+  bring: (name, word) => starts.bring(name, word),
+  leave,
+});
 const save = new Save(send, token, {
   ...dialogs,
   kept: () => (time.film ? time.film.head - time.film.oldest : 0),
@@ -197,6 +202,7 @@ const connection = new Connection(
       beside.ready(message);
       futures.ready(message);
       starts.ready(message);
+      lies.ready(message);
       save.ready(message);
       if (Number($("speed").value) !== 1) speed();
       keep.ready(message);

@@ -13,7 +13,7 @@ export class Starts {
    *   opened: () => void, closed: () => void}} page
    */
   constructor(token, page) {
-    Object.assign(this, { token, page, seed: 0, picture: "", sheet: null });
+    Object.assign(this, { token, page, seed: 0, picture: "", word: "", sheet: null });
     this.dialog = modal($("starts"), page);
     $("begin").addEventListener("click", () => this.open());
     $("go").addEventListener("click", () => this.choose(this.typed()));
@@ -66,7 +66,7 @@ export class Starts {
     if (this.seed !== seed) this.picture = "";
     this.seed = seed;
     if (document.activeElement !== $("seed")) $("seed").value = seed;
-    const word = this.picture ? "Yours" : `Start ${seed}`;
+    const word = this.picture ? this.word : `Start ${seed}`;
     $("start-word").textContent = word;
     $("begin").setAttribute("aria-label", `${word}, choose another`);
     for (const cell of $("gallery").children) {
@@ -88,6 +88,12 @@ export class Starts {
   choose(seed) {
     this.picture = "";
     this.begin(seed);
+  }
+
+  /** Begins at a start that the server gave a name, and says so in a word. */
+  bring(name, word) {
+    Object.assign(this, { picture: name, word });
+    this.begin(this.seed);
   }
 
   next() {
@@ -165,9 +171,8 @@ export class Starts {
       const answer = await fetch(url, { method: "POST", body: file });
       const said = await answer.json();
       if (!answer.ok) return this.failed(said);
-      this.picture = said.id;
       this.page.tell("");
-      this.begin(this.seed);
+      this.bring(said.id, "Yours");
     } catch {
       this.failed({ message: "the picture did not reach the server", hint: "try again" });
     }
