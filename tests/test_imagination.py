@@ -74,6 +74,37 @@ def test_pmpo_with_an_empty_set(sign):
     assert float(none.detach()) == 0.0
 
 
+def test_two_ranks_pool_their_sets():
+    """Each has rows of its own; the mean of their losses is that of the whole batch."""
+    draws = torch.Generator().manual_seed(0)
+    log_prob, kl = (-torch.rand(6, 3, generator=draws) for _ in range(2))
+    advantage = torch.tensor([1.0, 2.0, 0.0, -1.0, -1.0, 3.0])[:, None].expand(6, 3)
+    counted = torch.rand(6, 3, generator=draws) < 0.7
+    inputs = (log_prob, advantage, kl, counted)
+    halves = [[part[:3] for part in inputs], [part[3:] for part in inputs]]
+    heard: list[list[torch.Tensor]] = [[], []]
+
+    def note(rank):
+        def over_ranks(count):
+            heard[rank].append(count)
+            return count
+
+        return over_ranks
+
+    for rank, half in enumerate(halves):
+        pmpo_loss(*half, alpha=0.5, beta=0.3, over_ranks=note(rank))
+    losses = []
+    for half in halves:
+        means = iter([(a + b) / 2 for a, b in zip(*heard, strict=True)])
+        losses.append(
+            pmpo_loss(*half, alpha=0.5, beta=0.3, over_ranks=lambda count, means=means: next(means))
+        )
+    whole = pmpo_loss(*inputs, alpha=0.5, beta=0.3)
+    assert torch.allclose((losses[0] + losses[1]) / 2, whole, atol=1e-6)
+    apart = [pmpo_loss(*half, alpha=0.5, beta=0.3) for half in halves]
+    assert not torch.allclose((apart[0] + apart[1]) / 2, whole, atol=1e-3)
+
+
 def test_the_divergence_is_taken_from_the_policy_to_the_prior():
     spec = ActionSpec((Categorical("move", 2),))
     policy = ActionDistribution(spec, torch.tensor([[0.9, 0.1]]).log())

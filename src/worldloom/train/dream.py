@@ -20,8 +20,10 @@ from worldloom.seeding import stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.imagination import (
     Dreaming,
+    OverRanks,
     Spread,
     alive,
+    alone,
     lambda_returns,
     mean_where,
     pmpo_loss,
@@ -78,15 +80,22 @@ class DreamObjective(nn.Module):
       model: to train.
       prior: the cloned policy, frozen.
       dreaming: how.
+      over_ranks: the mean over all ranks.
     """
 
     terms = ("policy", "value")
     weights = (1.0, 1.0)
     unscaled = ("policy",)  # its size means nothing
 
-    def __init__(self, model: Actor, prior: PolicyHead, dreaming: Dreaming) -> None:
+    def __init__(
+        self,
+        model: Actor,
+        prior: PolicyHead,
+        dreaming: Dreaming,
+        over_ranks: OverRanks = alone,
+    ) -> None:
         super().__init__()
-        self.model, self.dreaming = model, dreaming
+        self.model, self.dreaming, self.over_ranks = model, dreaming, over_ranks
         self.prior = copy.deepcopy(prior).requires_grad_(False)
 
     def forward(self, rollout: Rollout) -> Tensor:
@@ -103,12 +112,25 @@ class DreamObjective(nn.Module):
         log_prob, advantage = policy.log_prob(rollout.actions), returns - value[:, :-1]
         if how.objective == "pmpo":
             acting = pmpo_loss(
-                log_prob, advantage, policy.kl(prior), counted, alpha=how.alpha, beta=how.beta
+                log_prob,
+                advantage,
+                policy.kl(prior),
+                counted,
+                alpha=how.alpha,
+                beta=how.beta,
+                over_ranks=self.over_ranks,
             )
         else:
-            scaled = advantage / model.spread(returns)
-            acting = reinforce_loss(log_prob, scaled, policy.entropy(), counted, bonus=how.bonus)
-        valuing = mean_where(model.value.loss(logits[:, :-1], returns), counted)
+            acting = reinforce_loss(
+                log_prob,
+                advantage / model.spread(returns),
+                policy.entropy(),
+                counted,
+                bonus=how.bonus,
+                over_ranks=self.over_ranks,
+            )
+        errors = model.value.loss(logits[:, :-1], returns)
+        valuing = mean_where(errors, counted, self.over_ranks)
         return torch.stack([acting, valuing])
 
 
@@ -217,7 +239,7 @@ def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, gr
     assert agent is not None and task is not None
     torch.manual_seed(stream(seed, "dream weights"))
     model = Actor(agent, world.dynamics.shape.width)
-    objective = DreamObjective(model, agent.policy, dreaming)
+    objective = DreamObjective(model, agent.policy, dreaming, group.mean)
     learner = Learner(objective, Schedule(**config["schedule"]), group)
     lead = dreaming.context, dreaming.contexts
     sampler = ClipSampler(cache, *lead, seed=stream(seed, "dream data"))

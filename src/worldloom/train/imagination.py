@@ -4,10 +4,13 @@ Everything is in arrival indexing: reward and continuation k + 1 arrived with th
 that action k led to. No networks, no data.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+OverRanks = Callable[[Tensor], Tensor]
 
 
 def lambda_returns(
@@ -45,13 +48,34 @@ def alive(ends: Tensor) -> Tensor:
     return before.cumsum(1) == 0
 
 
-def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of the chosen values, 0 where nothing is chosen."""
-    return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp(min=1)
+def alone(count: Tensor) -> Tensor:
+    """The mean over ranks of a count, where there is one process."""
+    return count
+
+
+def mean_where(values: Tensor, chosen: Tensor, over_ranks: OverRanks = alone) -> Tensor:
+    """Mean of the chosen values, 0 where nothing is chosen.
+
+    With several ranks the mean over these of what each returns is that of all values.
+
+    Args:
+      values: `[...]`.
+      chosen: `[...]` bool.
+      over_ranks: the mean over all ranks.
+    """
+    count = over_ranks(chosen.sum().to(values.dtype))
+    return torch.where(chosen, values, 0.0).sum() / torch.where(count > 0, count, 1.0)
 
 
 def pmpo_loss(
-    log_prob: Tensor, advantage: Tensor, kl: Tensor, counted: Tensor, *, alpha: float, beta: float
+    log_prob: Tensor,
+    advantage: Tensor,
+    kl: Tensor,
+    counted: Tensor,
+    *,
+    alpha: float,
+    beta: float,
+    over_ranks: OverRanks = alone,
 ) -> Tensor:
     """PMPO: only the sign of the advantage counts (arXiv 2509.24527, section 3.3).
 
@@ -65,14 +89,21 @@ def pmpo_loss(
       counted: `[...]` bool, the states that count.
       alpha: weight of the good set; 1 - alpha is the bad set's.
       beta: weight of the divergence.
+      over_ranks: as of `mean_where`: the sets are those of all ranks.
     """
-    good = mean_where(log_prob, counted & (advantage >= 0))
-    bad = mean_where(log_prob, counted & (advantage < 0))
-    return (1 - alpha) * bad - alpha * good + beta * mean_where(kl, counted)
+    good = mean_where(log_prob, counted & (advantage >= 0), over_ranks)
+    bad = mean_where(log_prob, counted & (advantage < 0), over_ranks)
+    return (1 - alpha) * bad - alpha * good + beta * mean_where(kl, counted, over_ranks)
 
 
 def reinforce_loss(
-    log_prob: Tensor, advantage: Tensor, entropy: Tensor, counted: Tensor, *, bonus: float
+    log_prob: Tensor,
+    advantage: Tensor,
+    entropy: Tensor,
+    counted: Tensor,
+    *,
+    bonus: float,
+    over_ranks: OverRanks = alone,
 ) -> Tensor:
     """Advantage times log-probability, with an entropy bonus (as Dreamer 3, arXiv 2301.04104).
 
@@ -82,8 +113,9 @@ def reinforce_loss(
       entropy: `[...]` of the policy.
       counted: `[...]` bool, the states that count.
       bonus: weight of the entropy.
+      over_ranks: as of `mean_where`.
     """
-    return mean_where(-advantage * log_prob - bonus * entropy, counted)
+    return mean_where(-advantage * log_prob - bonus * entropy, counted, over_ranks)
 
 
 class Spread(nn.Module):
