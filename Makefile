@@ -6,7 +6,7 @@ demo: .venv/.user     ## run the loop once, small, and enter the world (ARGS=--n
 	$(BIN)/worldloom quickstart $(ARGS)
 
 test: .venv/.dev      ## the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev     ## format, lint, types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
