@@ -2,28 +2,41 @@
 
     python -m recipes.craft --out runs/craft
 
-Records mixed players, trains tokenizer, dynamics, the agent in them, cloning alone for
+Records mixed players, trains tokenizer, dynamics, the agent in them, rivals for
 comparison, and a policy in imagination; plays all of them for real from the same starts.
 What is there already is kept: run it again to go on.
+
+    python -m recipes.craft --seed 1 --out runs/craft-1
+    python -m recipes.craft --episodes 40 --rivals clone --out runs/craft-10
+    python -m recipes.table runs/craft runs/craft-1 runs/craft-10 --publish
+
+Another seed trains on the same recordings and plays the same starts; fewer episodes are the
+first of the others. `--small` is minutes in all: a shorter game, clumsy players.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from recipes import craft_judge, steps
+import numpy as np
+
+from recipes import iql, judge, offline, steps, table
 from worldloom.agents.choose import choose
 from worldloom.configs import Batches, Size, nano
 from worldloom.data.relevant import Relevance
 from worldloom.envs import CRAFT
+from worldloom.envs.craft_rules import ITEM_NAMES
 from worldloom.envs.make import Setup
+from worldloom.models.dream import Sampler
 from worldloom.progress import Progress
-from worldloom.train.agent import Lessons, train_agent
-from worldloom.train.dream import train_dream
+from worldloom.train.agent import Lessons
 from worldloom.train.imagination import Dreaming
 from worldloom.train.optim import Schedule
-from worldloom.train.setup import Options
 
-GAME = Setup(CRAFT)
+GAME = offline.Game(
+    Setup(CRAFT), choose("scripted"), ITEM_NAMES, lambda info: np.asarray(info["ever"], bool)
+)
 USUAL = steps.Plan(
     out=Path("runs/craft"),
     episodes=400,
@@ -34,7 +47,6 @@ USUAL = steps.Plan(
     publish=False,
     heldout=0.1,
 )
-CLONES = {"agent": (False, 1.0), "clone": (True, 1.0), "filtered": (True, 0.1)}  # alone, best
 
 
 def size_of(updates: int) -> Size:
@@ -46,46 +58,112 @@ def size_of(updates: int) -> Size:
     )
 
 
-def lessons_of(updates: int, *, alone: bool = False, best: float = 1.0) -> Lessons:
-    """Half of the windows for the world, half for cloning, each 16 frames; or all for cloning."""
-    schedule = Schedule(updates, rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
-    return Lessons(
-        schedule,
-        Batches(rows=16, short=12, long=24, long_every=4),
-        Relevance(within=64, best=best),
-        alone=alone,
+def training_of(updates: int) -> offline.Training:
+    """All that follows from the updates of the dynamics.
+
+    An agent's windows are 16 frames; half of them for the world and half for cloning, where
+    there is a world.
+    """
+    schedule = Schedule(max(2, updates // 2), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    return offline.Training(
+        size_of(updates),
+        Lessons(
+            schedule,
+            Batches(rows=16, short=12, long=24, long_every=4),
+            Relevance(within=64),
+        ),
+        Schedule(max(2, updates // 6), rate=3e-4, warmup=50, ema=0.99),
+        Dreaming(),
+        iql.usual(max(2, updates * 2 // 3)),
+        iql.How(),
     )
 
 
+class Clumsy:
+    """A player whose hand slips: a share of its actions are those of somebody at random.
+
+    Args:
+      player: what it means to do.
+      other: what it does in their place.
+      slips: the share.
+    """
+
+    def __init__(self, player: Any, other: Any, slips: float) -> None:
+        self.player, self.other, self.slips = player, other, slips
+
+    def reset(self) -> None:
+        self.player.reset()
+        self.other.reset()
+
+    def __call__(
+        self, observation: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        meant, else_done = (who(observation, info, rng) for who in (self.player, self.other))
+        return else_done if rng.random() < self.slips else meant
+
+
+@dataclass(frozen=True)
+class ClumsyMaker:
+    """Makes a journeyman whose hand slips in this share of all steps."""
+
+    slips: float
+
+    @property
+    def name(self) -> str:
+        return f"clumsy {self.slips:g}"
+
+    def __call__(self, stage: Any) -> Clumsy:
+        return Clumsy(stage.players["journeyman"](), stage.players["random"](), self.slips)
+
+
+SMALL = replace(USUAL, out=Path("runs/craft-small"), episodes=120, frames=97, steps=150, judged=100)
+SMALL_GAME = replace(GAME, players=(ClumsyMaker(0.4), ClumsyMaker(0.8)))
+
+
+def small_training(updates: int) -> offline.Training:
+    """The same in a few minutes: two thirds of the width, shorter windows and shorter dreams."""
+    base = size_of(updates)
+    short = Batches(rows=8, short=8, long=16, long_every=4)
+    size = replace(
+        base,
+        dynamics=replace(base.dynamics, width=64, hidden=168, window=12),
+        schedule=replace(base.schedule, warmup=50, ema=0.99),
+        batches=short,
+    )
+    schedule = Schedule(3 * updates, rate=1e-3, warmup=40, ema=0.99, muon_rate=0.01)
+    return offline.Training(
+        size,
+        Lessons(schedule, replace(short, rows=12), Relevance(within=64)),
+        Schedule(max(2, updates * 3 // 4), rate=1e-3, warmup=10, ema=0.9),
+        Dreaming(horizon=10, contexts=32, context=8),
+        iql.usual(10 * updates),
+        iql.How(),
+        Sampler(passes=1),
+    )
+
+
+def ask() -> tuple[steps.Plan, bool, Sequence[str]]:
+    """The command line: the plan, whether all of it is small, and the rivals."""
+    parser = steps.parser(__doc__ or "")
+    parser.add_argument("--small", action="store_true", help="minutes in all, see above")
+    parser.add_argument(
+        "--rivals", nargs="*", choices=offline.RIVALS, help="trained for comparison; all of them"
+    )
+    given = parser.parse_args()
+    small, rivals = given.small, given.rivals
+    if rivals is None:
+        rivals = () if small else offline.RIVALS
+    return steps.planned(given, SMALL if small else USUAL), small, rivals
+
+
 def main() -> None:
-    plan = steps.ask(__doc__ or "", USUAL)
-    stages = ["record", "tokenizer", "dynamics", *CLONES, "dream", "act"]
-    progress = Progress(dict.fromkeys(stages, 0.0))
-    progress.begin("record")
-    store = steps.record_missing(plan, GAME, choose("scripted"), progress)
-    steps.train(plan, store, progress, size_of(plan.steps))
-    for name, (alone, best) in CLONES.items():
-        progress.begin(name)
-        lessons = lessons_of(max(2, plan.steps // 2), alone=alone, best=best)
-        options = _options(plan, progress)
-        train_agent(store, plan.out, lessons, options, name=name, resume=_begun(plan, name))
-    progress.begin("dream")
-    schedule = Schedule(max(2, plan.steps // 6), rate=3e-4, warmup=50, ema=0.99)
-    options, how = _options(plan, progress), Dreaming()
-    train_dream(store, plan.out, schedule, how, options, resume=_begun(plan, "dream"))
-    progress.begin("act")
-    print(craft_judge.table(plan, [*CLONES, "dream"], progress))
-
-
-def _begun(plan: steps.Plan, name: str) -> bool:
-    return (plan.out / name / "config.json").exists()
-
-
-def _options(plan: steps.Plan, progress: Progress) -> Options:
-    def tell(step: int, of: int, loss: float) -> None:
-        progress.update(step / of, f"step {step:,} of {of:,}, loss {loss:.4g}")
-
-    return Options(seed=plan.seed, save_minutes=2.0, report=tell)
+    plan, small, rivals = ask()
+    game, training = (SMALL_GAME, small_training) if small else (GAME, training_of)
+    progress = Progress(dict.fromkeys(offline.stages(rivals), 0.0))
+    offline.train(plan, game, training(plan.steps), rivals, progress)
+    print(judge.compare(plan, game, ("agent", *rivals, "dream"), progress))
+    if plan.publish and not small:
+        table.publish("craft_offline", [plan.out], [table.load(plan.out, game)], game)
 
 
 if __name__ == "__main__":

@@ -58,19 +58,29 @@ class Plan:
 
 def ask(text: str, usual: Plan) -> Plan:
     """Reads the command line; `usual` are the defaults."""
-    parser = argparse.ArgumentParser(
+    return planned(parser(text).parse_args(), usual)
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """The command line of every recipe; what is not given is None."""
+    found = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=usual.out, help="the run folder")
-    parser.add_argument("--episodes", type=int, default=usual.episodes, help="to record")
-    parser.add_argument("--steps", type=int, default=usual.steps, help="updates of the dynamics")
-    parser.add_argument("--seed", type=int, default=usual.seed)
-    parser.add_argument("--smoke", action="store_true", help="seconds: proves the way alone")
-    parser.add_argument("--publish", action="store_true", help="write benchmarks/ and docs/images")
-    given = vars(parser.parse_args())
-    smoke = given.pop("smoke")
-    plan = replace(usual, **given)
-    return replace(plan, episodes=16, frames=48, steps=2, judged=2) if smoke else plan
+    found.add_argument("--out", type=Path, help="the run folder")
+    found.add_argument("--episodes", type=int, help="to record")
+    found.add_argument("--steps", type=int, help="updates of the dynamics")
+    found.add_argument("--seed", type=int)
+    found.add_argument("--smoke", action="store_true", help="seconds: proves the way alone")
+    found.add_argument("--publish", action="store_true", help="write benchmarks/ and docs/images")
+    return found
+
+
+def planned(given: argparse.Namespace, usual: Plan) -> Plan:
+    """`usual`, but for what was given."""
+    names = ("out", "episodes", "steps", "seed")
+    said = {n: getattr(given, n) for n in names if getattr(given, n) is not None}
+    plan = replace(usual, publish=given.publish, **said)
+    return replace(plan, episodes=16, frames=48, steps=2, judged=2) if given.smoke else plan
 
 
 def record_missing(

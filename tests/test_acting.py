@@ -14,7 +14,7 @@ from worldloom.envs import HOP
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import PixelEnv
 from worldloom.errors import WorldloomError
-from worldloom.evaluate.returns import gain, mean, ratio, summary, to_json
+from worldloom.evaluate.returns import chance, gain, mean, ratio, share, summary, to_json
 
 GAME = Setup(HOP, size=(32, 32))
 
@@ -67,11 +67,41 @@ def test_returns_with_their_intervals():
     more = [Played(p.seed, p.total + 0.5, 5, False) for p in played]
     better = gain(more, played)
     assert float(better.value) == float(better.low) == float(better.high) == pytest.approx(0.5)
-    assert float(ratio([p.total for p in more], [p.total for p in played]).value) == pytest.approx(
-        1.5
-    )
+    assert float(ratio(more, played).value) == pytest.approx(1.5)
     assert "return 1.00 [0." in summary(played) and "50% ended" in summary(played)
     assert len(json.loads(to_json(played))["episodes"]) == 60
+
+
+def test_training_seeds_that_play_the_same_starts_are_no_more_starts():
+    one = [Played(n, float(n % 3), 10, False) for n in range(40)]
+    found, twice = mean([p.total for p in one]), [*one, *one]
+    again = mean([p.total for p in twice], starts=[p.seed for p in twice])
+    assert (again.value, again.low, again.high, again.n) == (
+        found.value, found.low, found.high, 40,
+    )  # fmt: skip
+    more = [Played(p.seed, p.total + p.seed % 2, 5, False) for p in twice]
+    assert gain(more, twice).n == 40 and ratio(more, twice).n == 40
+    assert chance(more[:8], twice[:8]) == chance([*more[:8], *more[:8]], [*twice[:8], *twice[:8]])
+
+
+def test_the_chance_of_a_gain_by_hand():
+    """Differences 1, 2 and 3: of eight signs, +++ and --- give as much."""
+    ours = [Played(n, n + 1.0, 5, False) for n in range(3)]
+    theirs = [Played(n, 0.0, 5, False) for n in range(3)]
+    assert chance(ours, theirs) == pytest.approx(2 / 8)
+    theirs = [Played(n, 2.0 * n, 5, False) for n in range(3)]  # differences 1, 0, -1
+    assert chance(ours, theirs) == pytest.approx(1)
+
+
+def test_a_share_of_none_has_an_interval_and_its_unit_is_the_start():
+    none = share([False] * 10)
+    assert (none.value, none.low) == (0, pytest.approx(0)) and none.high == pytest.approx(
+        0.2775, abs=1e-4
+    )
+    half = share([True, False] * 5)
+    assert (half.low, half.high) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    again = share([True, False] * 10, starts=[*range(10), *range(10)])
+    assert (again.low, again.high, again.n) == (half.low, half.high, 10)
 
 
 def test_other_starts_are_not_compared():

@@ -154,3 +154,10 @@ def test_a_statistic_that_no_sum_gives_is_computed_from_who_was_drawn():
     found = statistics.Pool(statistics.unit_sums(50), seed=0, resamples=300).estimate(upper)
     assert found.value == pytest.approx(np.sort(values)[25:].mean())
     assert found.low < found.value < found.high and found.n == 50
+
+
+def test_fishers_lady_tasting_tea():
+    """Three of four cups right: 2 (16 + 1) / 70."""
+    assert statistics.fisher_test((3, 1), (4, 4)) == pytest.approx(34 / 70)
+    assert statistics.fisher_test((4, 0), (4, 4)) == pytest.approx(2 / 70)
+    assert statistics.fisher_test((0, 0), (5, 7)) == 1

@@ -102,11 +102,11 @@ def test_the_way_of_craft_leads_from_recordings_to_players_that_are_compared(
     craft.main()
     file = tmp_path / "benchmarks" / "results" / "craft_offline.json"
     figures = json.loads(file.read_text())["figures"]
-    for name in ("agent", "clone", "filtered", "dream", "random", "scripted"):
+    for name in ("wm_bc", "bc", "filtered", "iql", "dream", "random"):
         assert figures[f"return_{name}"]["n"] == 2
         assert 0 <= figures[f"diamond_rate_{name}"]["value"] <= 1
     again = figures["return_recordings"]["value"] * figures["ratio_dream_over_recordings"]["value"]
     assert again == pytest.approx(figures["return_dream"]["value"], rel=1e-4)
     kept = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
     craft.main()  # everything is there already
-    assert len(kept) == 6 and all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    assert len(kept) == 7 and all(path.stat().st_mtime_ns == then for path, then in kept.items())

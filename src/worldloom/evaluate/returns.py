@@ -7,7 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from worldloom.errors import WorldloomError
-from worldloom.evaluate.statistics import Estimate, Pool, Statistic
+from worldloom.evaluate.statistics import (
+    Estimate,
+    Pool,
+    Statistic,
+    by_cluster,
+    swap_test,
+    wilson,
+)
 
 
 class Played(Protocol):
@@ -23,25 +30,60 @@ class Played(Protocol):
     def terminated(self) -> bool: ...
 
 
-def mean(values: Sequence[float], *, seed: int = 0) -> Estimate:
-    """A mean over episodes, with its 95% interval."""
+def mean(
+    values: Sequence[float], *, starts: Sequence[int] | None = None, seed: int = 0
+) -> Estimate:
+    """A mean over episodes, with its 95% interval.
+
+    Args:
+      values: one for each episode.
+      starts: which start each episode had, where some had the same; these are one cluster.
+      seed: of the resamples.
+    """
     rows = np.stack([np.asarray(values, np.float64), np.ones(len(values))], 1)
+    if starts is not None:
+        rows = by_cluster(rows, np.asarray(starts))
     return Pool(rows, seed=seed).estimate(_ratio)
 
 
+def share(hits: Sequence[bool], *, starts: Sequence[int] | None = None) -> Estimate:
+    """How often something happened, with Wilson's 95% interval, which 0 of n has too.
+
+    Where several episodes had the same start, n is the number of starts: the interval is then
+    too wide rather than too narrow.
+    """
+    n, value = len(hits) if starts is None else len(set(starts)), np.float64(np.mean(hits))
+    low, high = wilson(n * float(value), n)
+    return Estimate(value, np.float64(low), np.float64(high), n)
+
+
 def gain(ours: Sequence[Played], theirs: Sequence[Played], *, seed: int = 0) -> Estimate:
-    """The mean difference of returns from the same starts, with its 95% interval."""
+    """The mean difference of returns from the same starts, with its 95% interval over starts."""
+    return mean(_differences(ours, theirs), starts=[one.seed for one in ours], seed=seed)
+
+
+def chance(ours: Sequence[Played], theirs: Sequence[Played], *, seed: int = 0) -> float:
+    """How likely so large a `gain` is by chance: the sign-flip permutation test over starts."""
+    gained = np.asarray(_differences(ours, theirs))[:, None]
+    starts = by_cluster(gained, np.array([one.seed for one in ours]))
+    return swap_test(starts, np.zeros_like(starts), lambda sums: sums[:, 0], seed=seed)
+
+
+def ratio(ours: Sequence[Played], theirs: Sequence[Played], *, seed: int = 0) -> Estimate:
+    """A mean return over another, from the same starts, with its 95% interval over starts."""
+    _differences(ours, theirs)
+    totals = np.array([[a.total, b.total] for a, b in zip(ours, theirs, strict=True)])
+    rows = by_cluster(totals, np.array([one.seed for one in ours]))
+    return Pool(rows, seed=seed).estimate(_ratio)
+
+
+def _differences(ours: Sequence[Played], theirs: Sequence[Played]) -> list[float]:
+    """Of the returns, or one clear sentence where the starts differ."""
     if [one.seed for one in ours] != [one.seed for one in theirs]:
         raise WorldloomError(
             "these episodes do not begin from the same starts", "play both with the same --seed"
         )
-    return mean([a.total - b.total for a, b in zip(ours, theirs, strict=True)], seed=seed)
-
-
-def ratio(ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0) -> Estimate:
-    """A mean over another mean, over the same starts, with its 95% interval."""
-    rows = np.stack([np.asarray(ours, np.float64), np.asarray(theirs, np.float64)], 1)
-    return Pool(rows, seed=seed).estimate(_ratio)
+    return [a.total - b.total for a, b in zip(ours, theirs, strict=True)]
 
 
 def summary(played: Sequence[Played], *, seed: int = 0) -> str:

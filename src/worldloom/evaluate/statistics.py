@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from math import lgamma, log
+from math import comb, lgamma, log
 
 import numpy as np
 
@@ -236,3 +236,16 @@ def _told(n: int, rate: float) -> float:
     fair = np.exp(ways - n * log(2))[::-1].cumsum()[::-1]
     enough = int(np.argmax(fair <= 0.025)) if (fair <= 0.025).any() else n + 1
     return float(np.exp(ways + k * log(rate) + (n - k) * log(1 - rate))[enough:].sum())
+
+
+def fisher_test(hits: tuple[int, int], of: tuple[int, int]) -> float:
+    """Two-sided p-value that two independent shares differ: Fisher's exact test.
+
+    Args:
+      hits: of the first and the second.
+      of: how many there were of each.
+    """
+    marked, whole = sum(hits), sum(of)
+    ways = [comb(of[0], k) * comb(of[1], marked - k) for k in range(marked + 1)]
+    seen = ways[hits[0]]
+    return sum(way for way in ways if way <= seen) / comb(whole, marked)
