@@ -243,14 +243,15 @@ def publish(name: str, folders: Sequence[Path], runs: Sequence[Run], game: Game)
 
 
 def game_of(store: Store) -> tuple[str, Game]:
-    """The table's name and the game, of recordings of Craft or Crafter."""
+    """The table's name and the game of these recordings."""
     if store.info.env == CRAFT:
-        from recipes import craft
+        from recipes import craft  # which publishes through this file
 
         return "craft_offline", craft.GAME
-    from recipes import crafter_offline
-
-    return "crafter_offline", crafter_offline.GAME
+    raise WorldloomError(
+        f"store `{store.path}` is of {store.info.env}, for which there is no table",
+        "give runs of recipes.craft",
+    )
 
 
 def main() -> None:

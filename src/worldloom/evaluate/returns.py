@@ -52,9 +52,9 @@ def share(hits: Sequence[bool], *, starts: Sequence[int] | None = None) -> Estim
     Where several episodes had the same start, n is the number of starts: the interval is then
     too wide rather than too narrow.
     """
-    n, value = len(hits) if starts is None else len(set(starts)), np.float64(np.mean(hits))
-    low, high = wilson(n * float(value), n)
-    return Estimate(value, np.float64(low), np.float64(high), n)
+    n, value = len(hits) if starts is None else len(set(starts)), float(np.mean(hits))
+    low, high = wilson(n * value, n)
+    return Estimate(np.array(value), np.array(low), np.array(high), n)
 
 
 def gain(ours: Sequence[Played], theirs: Sequence[Played], *, seed: int = 0) -> Estimate:
