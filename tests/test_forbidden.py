@@ -11,7 +11,7 @@ from worldloom.data.store import Store
 from worldloom.envs import CRAFT
 from worldloom.envs.craft_rules import Act
 from worldloom.envs.make import Setup
-from worldloom.evaluate.forbidden import How, holes, meet, pairs, rates, try_deeds
+from worldloom.evaluate.forbidden import How, holes, meet, pairs, rates, try_deeds, works
 from worldloom.evaluate.moments import entries, spread
 
 SETUP, HOW = Setup(CRAFT), How(rows=16)
@@ -56,6 +56,9 @@ def test_the_rules_and_the_game_agree_and_the_truth_is_never_wrong(tried, chosen
     assert float(found.forbidden.value) == float(found.omission.value) == 0
     assert float(found.balanced.low) == 1 and found.balanced.n == 4
     assert holes(trials) == []
+    seen, asked = trials.shown[:, 1], trials.actions[:, -1]
+    assert trials.shown.shape[1] == 4 and trials.actions.shape[1] == 3
+    assert (works(seen, trials.shown[:, -1], asked) == trials.truth).all()
 
 
 def test_a_world_that_allows_everything_is_found_out(tried):
@@ -93,7 +96,7 @@ def test_a_policy_that_believes_in_a_hole_is_found_out_where_it_goes(store):
     starts = entries(store, spread(store, names, 6, context=2, seed=3), context=2)
     assert not isinstance(starts, str)
 
-    def greedy(state):
+    def greedy(state, step):
         return {"action": torch.full((len(state),), int(Act.MAKE_IRON_PICKAXE))}
 
     trials = meet(Permissive(), greedy, starts, SETUP, how=HOW, steps=3)
@@ -108,6 +111,6 @@ def test_a_policy_that_does_nothing_meets_nothing(store):
     starts = entries(
         store, spread(store, [store.episodes[0].name], 2, context=2, seed=0), context=2
     )
-    still = lambda state: {"action": torch.zeros(len(state), dtype=torch.int64)}  # noqa: E731
+    still = lambda state, step: {"action": torch.zeros(len(state), dtype=torch.int64)}  # noqa: E731
     trials = meet(Oracle(), still, starts, SETUP, how=HOW, steps=2)
     assert trials.names == () and np.isnan(rates(trials).forbidden.value)

@@ -40,7 +40,7 @@ def starts(store):
     return entries(store, spread(store, names, 12, context=3, seed=0), context=3)
 
 
-def whimsical(state):
+def whimsical(state, step):
     """Any deed, as the exact state has it; often a pickaxe out of nothing."""
     draws = np.array([zlib.crc32(moment.state) for moment in state.moments])
     action = np.where(draws % 3 == 0, int(Act.MAKE_WOOD_PICKAXE), draws % len(Act))

@@ -37,7 +37,7 @@ STAGES = ("tokenizer", "dynamics")
 
 def weights_hash(stage: Path) -> str:
     """A fingerprint of a stage's final weights."""
-    return hashlib.blake2b(_finished(stage).weights.read_bytes(), digest_size=8).hexdigest()
+    return hashlib.blake2b(finished(stage).weights.read_bytes(), digest_size=8).hexdigest()
 
 
 def world_identity(run: str | Path, world: DreamWorld) -> str:
@@ -53,7 +53,7 @@ def load_tokenizer(run: str | Path) -> Tokenizer | PatchTokenizer:
     Raises:
       WorldloomError: it is not trained to its end, or its weights do not fit.
     """
-    stage = _finished(Path(run) / "tokenizer")
+    stage = finished(Path(run) / "tokenizer")
     shape: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in stage.config["shape"].items()
@@ -69,7 +69,7 @@ def load_tokenizer(run: str | Path) -> Tokenizer | PatchTokenizer:
 
 def load_dynamics(run: str | Path) -> Dynamics:
     """The dynamics of a run, in evaluation mode; raises as `load_tokenizer` does."""
-    stage = _finished(Path(run) / "dynamics")
+    stage = finished(Path(run) / "dynamics")
     actions = ActionSpec.from_json(stage.config["info"]["action"])
     dynamics = Dynamics(DynamicsShape(**stage.config["shape"]), actions)
     load_strictly(dynamics, read_tensors(stage.weights)[0], f"`{stage.weights}`")
@@ -89,7 +89,7 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
     """
     run = Path(run)
     for name in STAGES:
-        _finished(run / name)
+        finished(run / name)
     stage = Stage.open(run / "dynamics")
     found = weights_hash(run / "tokenizer")
     if stage.config["tokenizer"] != found:
@@ -116,7 +116,7 @@ def load_agent(run: str | Path, sampler: Sampler | None = None, name: str = "age
       WorldloomError: as `load_world` does.
     """
     run = Path(run)
-    stage = _finished(run / name)
+    stage = finished(run / name)
     tokenizer = load_tokenizer(run)
     if stage.config["tokenizer"] != weights_hash(run / "tokenizer"):
         raise WorldloomError(
@@ -146,7 +146,7 @@ def load_policy(run: str | Path, world: DreamWorld, name: str = "dream") -> Poli
     assert world.agent is not None
     if Stage.open(Path(run) / name).config["stage"] == "agent":
         return world.agent.policy
-    stage = _finished(Path(run) / name)
+    stage = finished(Path(run) / name)
     policy = copy.deepcopy(world.agent.policy)
     found = read_tensors(stage.weights)[0]
     part = {k.removeprefix("policy."): v for k, v in found.items() if k.startswith("policy.")}
@@ -163,7 +163,7 @@ def load_team(path: str | Path, task: str | None = None) -> Team:
       task: that is asked of it; the one that it was trained for by default.
     """
     path = _agent_folder(Path(path))
-    stage = _finished(path)
+    stage = finished(path)
     if stage.config["stage"] not in ("agent", "dream"):
         raise WorldloomError(
             f"`{path}` is no agent but a {stage.config['stage']}",
@@ -238,7 +238,7 @@ def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> Non
     modules = {"tokenizer": world.tokenizer, "dynamics": world.dynamics}
     try:
         for name in STAGES:
-            stage = _finished(Path(source) / name)
+            stage = finished(Path(source) / name)
             write_tensors(
                 part / name / "weights.safetensors", modules[name].state_dict(), {"stage": name}
             )
@@ -255,7 +255,8 @@ def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> Non
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _finished(path: Path) -> Stage:
+def finished(path: Path) -> Stage:
+    """A stage that is trained to its end, or one clear sentence."""
     if not path.is_dir():
         raise WorldloomError(
             f"`{path.parent}` has no {path.name}",

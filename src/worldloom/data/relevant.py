@@ -28,7 +28,7 @@ class RelevantSampler(ClipSampler):
     In recordings without any reward above 0 every window counts.
 
     Args: as of `ClipSampler`, and
-      relevance: which windows count.
+      relevance: which windows count; among the episodes of a weight above 0, all alike.
     """
 
     def __init__(
@@ -39,12 +39,14 @@ class RelevantSampler(ClipSampler):
         *,
         seed: int,
         relevance: Relevance,
+        weights: np.ndarray | None = None,
     ) -> None:
-        super().__init__(cache, length, batch, seed=seed)
+        super().__init__(cache, length, batch, seed=seed, weights=weights)
         self._relevance = relevance
         self._rewards = [cache.rewards(episode) for episode in range(len(cache))]
-        self._rewarded = any((reward > 0).any() for reward in self._rewards)
-        self._episodes = _best(self._rewards, relevance.best)
+        shown = range(len(cache)) if self.weights is None else np.flatnonzero(self.weights)
+        self._rewarded = any((self._rewards[episode] > 0).any() for episode in shown)
+        self._episodes = _best(self._rewards, relevance.best, self.weights)
         self._windows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def draw(self, step: int, *, length: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +80,9 @@ class RelevantSampler(ClipSampler):
         return starts[before[ends] > before[starts + 1]]
 
 
-def _best(rewards: list[np.ndarray], share: float) -> np.ndarray:
+def _best(rewards: list[np.ndarray], share: float, weights: np.ndarray | None) -> np.ndarray:
     """Indices of the episodes with the highest returns, ascending; at least one."""
     totals = np.array([reward.sum() for reward in rewards])
-    count = max(1, round(share * len(totals)))
-    return np.sort(np.argsort(-totals, kind="stable")[:count])
+    kept = np.arange(len(totals)) if weights is None else np.flatnonzero(weights)
+    count = max(1, round(share * len(kept)))
+    return np.sort(kept[np.argsort(-totals[kept], kind="stable")[:count]])

@@ -34,9 +34,10 @@ from worldloom.envs.craft_rules import (
 )
 from worldloom.envs.make import Setup
 from worldloom.evaluate.gap import Act as Policy
+from worldloom.evaluate.gap import seeds_of
 from worldloom.evaluate.moments import Entry, Reality, together
 from worldloom.evaluate.statistics import Estimate, Pool, Statistic, by_cluster
-from worldloom.seeding import rng, stream
+from worldloom.seeding import rng
 from worldloom.world import World, require
 
 MIDDLE = 3  # of the view: where the player stands
@@ -55,8 +56,9 @@ class Trials:
       names: of the deeds, with what is missing where they cannot be done.
       truth: bool, it works.
       said: bool, the world shows that it works.
-      shown: `[N, 3, H, W, 3]` uint8: the state, what the world shows next, what is next.
-      actions: `[N]` what was done.
+      shown: `[N, C + 2, H, W, 3]` uint8: C frames up to the state, what the world shows next,
+        what is next.
+      actions: `[N, C + 1]` that led to each of these C frames, and what was done.
     """
 
     episodes: tuple[str, ...]
@@ -191,14 +193,14 @@ def _words(deed: int, counts: np.ndarray, nearby: np.ndarray, ahead: int) -> str
 
 
 def try_deeds(
-    world: World, starts: Sequence[Entry], actions: np.ndarray, setup: Setup, *, how: "How"
+    world: World, starts: Sequence[Entry], asked: np.ndarray, setup: Setup, *, how: "How"
 ) -> Trials:
     """Does a deed at every moment, in the dream and for real.
 
     Args:
       world: that can `render`.
       starts: the moments, for example those of `pairs`.
-      actions: `[N]` what is done there.
+      asked: `[N]` what is done there.
       setup: of the real environment.
       how: seeds and rows.
     """
@@ -206,14 +208,26 @@ def try_deeds(
     parts = []
     with Reality(setup) as reality:
         for first in range(0, len(starts), how.rows):
-            part, done = starts[first : first + how.rows], actions[first : first + how.rows]
+            part, done = starts[first : first + how.rows], asked[first : first + how.rows]
             reality.enter(part)
             with torch.inference_mode():
-                state, _ = world.start(together(part), how.seeds("deeds", first, len(part)))
-            before = _frames(reality)
-            frames = before, *_both(world, state, done, reality)
-            parts.append(_trials(tuple(entry.episode for entry in part), frames, done))
+                state, _ = world.start(
+                    together(part), seeds_of(range(first, first + len(part)), how.seed)
+                )
+            names = np.array([entry.episode for entry in part])
+            frames, actions = _past(part)
+            both = [frame[:, None] for frame in _both(world, state, done, reality)]
+            frames = np.concatenate([frames, *both], 1)
+            parts.append(_trials(names, frames, np.concatenate([actions, done[:, None]], 1)))
     return joined(parts)
+
+
+def _past(part: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
+    """The frames `[B, C, H, W, 3]` and actions `[B, C]` of moments."""
+    past = together(part)
+    assert past.actions is not None
+    (actions,) = past.actions.values.values()
+    return past.frames["main"].numpy(), actions.numpy()
 
 
 def meet(
@@ -239,19 +253,22 @@ def meet(
         for first in range(0, len(starts), how.rows):
             part = starts[first : first + how.rows]
             reality.enter(part)
-            state, _ = world.start(together(part), how.seeds("met", first, len(part)))
+            state, _ = world.start(
+                together(part), seeds_of(range(first, first + len(part)), how.seed)
+            )
             names = np.array([entry.episode for entry in part])
-            for _ in range(steps):
+            frames, actions = _past(part)
+            for step in range(steps):
                 live = np.flatnonzero(reality.live())
                 if not len(live):
                     break
-                values = act(state)
-                actions = np.asarray(next(iter(values.values())).cpu())
-                before = _frames(reality)
-                dreamed, real = _both(world, state.copy(), actions, reality)
-                three = before[live], dreamed[live], real[live]
-                parts.append(_trials(tuple(names[live]), three, actions[live]))
-                state, _ = one.observe(state, _action(world, actions), reality.clip())
+                done = np.asarray(next(iter(act(state, step).values())).cpu())
+                dreamed, real = _both(world, state.copy(), done, reality)
+                frames = np.concatenate([frames, dreamed[:, None], real[:, None]], 1)
+                actions = np.concatenate([actions, done[:, None]], 1)
+                parts.append(_trials(names[live], frames[live], actions[live]))
+                state, _ = one.observe(state, _action(world, done), reality.clip())
+                frames, actions = np.delete(frames, (0, -2), 1), actions[:, 1:]
     return joined(parts)
 
 
@@ -265,11 +282,7 @@ class How:
     """
 
     seed: int = 0
-    rows: int = 64
-
-    def seeds(self, name: str, first: int, count: int) -> torch.Tensor:
-        """`[count]` seeds of dreams."""
-        return torch.tensor([stream(self.seed, name, first + row) for row in range(count)])
+    rows: int = 32
 
 
 def _action(world: World, actions: np.ndarray) -> Action:
@@ -295,23 +308,21 @@ def _frames(reality: Reality) -> np.ndarray:
     return np.stack([now.frame for now in reality.now])
 
 
-def _trials(
-    episodes: tuple[str, ...], frames: tuple[np.ndarray, ...], actions: np.ndarray
-) -> Trials:
-    """Judges one step each; keeps those whose deed has a recipe."""
-    before, dreamed, real = (read(part) for part in frames)
-    deed, _, words = _judged(before, actions)
+def _trials(episodes: np.ndarray, shown: np.ndarray, actions: np.ndarray) -> Trials:
+    """Judges the last step of each row; keeps those whose deed has a recipe."""
+    before, dreamed, real = (read(shown[:, place]) for place in (-3, -2, -1))
+    deed, _, words = _judged(before, actions[:, -1])
     kept = np.flatnonzero(deed != NOTHING)
     worked = [
         np.array([_worked(int(deed[i]), int(i), before, after) for i in kept], bool)
         for after in (real, dreamed)
     ]
     return Trials(
-        episodes=tuple(episodes[i] for i in kept),
+        episodes=tuple(episodes[kept].tolist()),
         names=tuple(words[i] for i in kept),
         truth=worked[0],
         said=worked[1],
-        shown=np.stack(frames, 1)[kept],
+        shown=shown[kept],
         actions=actions[kept],
     )
 
@@ -326,6 +337,21 @@ def _worked(
         return bool(after["view"][row, y, x] == Kind.STONE)
     more = after["counts"][row, item] > before["counts"][row, item]
     return bool(more or (after["ever"][row, item] and not before["ever"][row, item]))
+
+
+def works(before: np.ndarray, after: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Whether deeds show their effect, `[N]` bool; False where there is no recipe for them.
+
+    Args:
+      before: `[N, H, W, 3]` uint8.
+      after: `[N, H, W, 3]` one step later.
+      actions: `[N]` what was done between the two.
+    """
+    then, now = read(before), read(after)
+    deed, _, _ = _judged(then, actions)
+    return np.array(
+        [d != NOTHING and _worked(int(d), row, then, now) for row, d in enumerate(deed)], bool
+    )
 
 
 def joined(parts: Sequence[Trials]) -> Trials:

@@ -6,7 +6,7 @@ it. The first difference is the fault of the dynamics, the second that of the re
 Knows worlds, policies and moments; no model.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,9 @@ from worldloom.evaluate.statistics import Estimate, Pool, Statistic, by_cluster
 from worldloom.seeding import stream
 from worldloom.world import World, require
 
-Act = Callable[[Any], Mapping[str, Tensor]]
-"""A policy: a state of the world to an action for every row, component name to `[B, ...]`."""
+Act = Callable[[Any, int], Mapping[str, Tensor]]
+"""A policy: a state of the world, and how many steps were done since the start, to an action for
+every row, component name to `[B, ...]`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def measure(
 
     Args:
       world: that dreams, and that can `observe`.
-      act: the policy; it must follow from the state, its randomness included.
+      act: the policy; what it does must follow from state and step, its randomness included.
       starts: the moments.
       setup: of the real environment.
       horizon: steps from each moment.
@@ -96,11 +97,16 @@ def measure(
     with Reality(setup) as reality:
         for first in range(0, len(starts), rows):
             chosen = starts[first : first + rows]
-            seeds = torch.tensor([stream(seed, "gap", first + row) for row in range(len(chosen))])
+            seeds = seeds_of(range(first, first + len(chosen)), seed)
             judged, real, limit = _for_real(world, act, chosen, reality, (seeds, horizon))
             parts.append((_dreamed(world, act, chosen, seeds, limit), judged, real))
     imagined, judged, real = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Returns(tuple(entry.episode for entry in starts), imagined, judged, real)
+
+
+def seeds_of(numbers: Iterable[int], seed: int) -> Tensor:
+    """The seeds of the dreams from the moments of these numbers, whatever they are dreamed for."""
+    return torch.tensor([stream(seed, "moment", number) for number in numbers])
 
 
 @torch.inference_mode()
@@ -121,9 +127,9 @@ def _for_real(
         live = reality.live()
         if not live.any():
             break
-        values = act(state)
+        values = act(state, done)
         real += reality.step({name: value.cpu() for name, value in values.items()})
-        state, step = world.observe(state, _known(values, len(chosen)), reality.clip())
+        state, step = world.observe(state, known(values, len(chosen)), reality.clip())
         judged += np.where(live, step.reward.cpu().numpy(), 0.0)
         limit = np.where(live & reality.cut(), done + 1, limit)
     return judged, real, limit
@@ -137,12 +143,13 @@ def _dreamed(
     state, _ = world.start(together(chosen), seeds)
     total = np.zeros(len(chosen))
     for done in range(int(limit.max())):
-        state, step = world.step(state, _known(act(state), len(chosen)))
+        state, step = world.step(state, known(act(state, done), len(chosen)))
         total += np.where(done < limit, step.reward.cpu().numpy(), 0.0)
     return total
 
 
-def _known(values: Mapping[str, Tensor], rows: int) -> Action:
+def known(values: Mapping[str, Tensor], rows: int) -> Action:
+    """What a policy does, as an action that is known in every row."""
     device = next(iter(values.values())).device
     return Action(dict(values), torch.ones(rows, dtype=torch.bool, device=device))
 

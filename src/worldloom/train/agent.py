@@ -13,17 +13,19 @@ from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
 from worldloom.data.relevant import Relevance, RelevantSampler
 from worldloom.data.store import Store
-from worldloom.hub import load_dynamics, load_tokenizer, weights_hash
+from worldloom.hub import finished, load_dynamics, load_tokenizer, weights_hash
 from worldloom.models.agent import Agent, AgentShape, WorldAgent
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator, rng, stream
+from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.cloning import AgentObjective, Lesson
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.dynamics import draw, latents_of, with_latents
 from worldloom.train.learner import Learner
 from worldloom.train.loop import fit_whole
+from worldloom.train.onward import Onward, fresh, onward_of, weights
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage, tuples
 from worldloom.train.stage import Stage
@@ -42,6 +44,8 @@ class Lessons:
       hidden: inner width of the heads.
       alone: from chance and by cloning only, without a world model: for comparison, or where
         a policy is all that is wanted.
+      onward: an earlier agent, whose world and heads are learned on with. What is imitated
+        stays the old recordings: of the fresh ones the world, rewards and endings are learned.
     """
 
     schedule: Schedule
@@ -49,6 +53,7 @@ class Lessons:
     relevance: Relevance = field(default_factory=Relevance)
     hidden: int = 256
     alone: bool = False
+    onward: Onward | None = None
 
 
 def standard(size: Size, *, alone: bool = False, relevance: Relevance | None = None) -> Lessons:
@@ -77,7 +82,7 @@ def train_agent(
 
     Args:
       store: the recordings; the label `task` of an episode says what it is about.
-      run: the run folder, whose tokenizer and dynamics are done.
+      run: the run folder, whose tokenizer is done, and dynamics too but where it learns onward.
       lessons: what is learned; a resumed stage keeps what it began with.
       options: how the run behaves.
       name: of the stage.
@@ -90,15 +95,13 @@ def train_agent(
     with ranks() as group:
         tokenizer = load_tokenizer(run).to(group.device)
         stage = open_stage(run / name, resume)
-        cache = open_cache(store, run, stage, options.limit_bytes)
+        cache = open_cache(store, run, stage, options)
         if stage is None:
-            tasks = tuple(sorted(set(_tasks(cache))))
             facts = describe(
                 "agent",
                 store,
                 cache,
-                **(_world_of(run) if size is None else _world_of_size(size)),
-                agent=AgentShape(tasks, hidden=lessons.hidden),
+                **_begun_with(run, lessons, tuple(sorted(set(_tasks(cache)))), size),
                 lessons=asdict(lessons),
                 seed=options.seed,
                 tokenizer=weights_hash(run / "tokenizer"),
@@ -109,15 +112,21 @@ def train_agent(
         return _fit(stage, cache, tokenizer, options, group)
 
 
-def _world_of(run: Path) -> dict[str, Any]:
-    """What a stage keeps of the world that the agent goes into."""
+def _begun_with(
+    run: Path, lessons: Lessons, tasks: tuple[str, ...], size: Size | None
+) -> dict[str, Any]:
+    """What a stage keeps of the agent, and of the world that it goes into."""
+    same = ("size", "shape", "forcing")
+    if lessons.onward is not None and lessons.onward.begin:
+        earlier = finished(Path(lessons.onward.begin)).config
+        return {key: earlier[key] for key in (*same, "dynamics", "agent")}
+    agent = AgentShape(tasks, hidden=lessons.hidden)
+    if size is not None:
+        shapes = {"size": size.name, "shape": size.dynamics, "forcing": size.forcing}
+        return {**shapes, "dynamics": None, "agent": agent}
     dynamics = weights_hash(run / "dynamics")
     world = Stage.open(run / "dynamics").config
-    return {**{k: world[k] for k in ("size", "shape", "forcing")}, "dynamics": dynamics}
-
-
-def _world_of_size(size: Size) -> dict[str, Any]:
-    return {"size": size.name, "shape": size.dynamics, "forcing": size.forcing, "dynamics": None}
+    return {**{key: world[key] for key in same}, "dynamics": dynamics, "agent": agent}
 
 
 def build(config: Any, actions: Any) -> WorldAgent:
@@ -138,7 +147,11 @@ def _fit(
     lessons = lessons_of(config)
     torch.manual_seed(stream(config["seed"], "agent weights"))
     model = build(config, cache.store.info.action)
-    if not lessons.alone and not stage.checkpoint.exists():
+    onward = lessons.onward
+    if onward is not None and onward.begin and not stage.checkpoint.exists():
+        earlier = finished(Path(onward.begin)).weights
+        load_strictly(model, read_tensors(earlier)[0], f"`{earlier}`")
+    elif not lessons.alone and not stage.checkpoint.exists():
         model.dynamics.load_state_dict(load_dynamics(stage.path.parent).state_dict())
     forcing = Forcing(**config["forcing"])
     learner = Learner(
@@ -162,13 +175,20 @@ def _inputs(
     known = model.agent.shape.tasks
     own = np.array([known.index(task) for task in _tasks(cache)])
     half = lambda rows: rows if lessons.alone else max(1, rows // 2)  # noqa: E731
-    sampler = ClipSampler(cache, batches.short, batches.rows, seed=stream(seed, "agent data"))
+    sampler = ClipSampler(
+        cache,
+        batches.short,
+        batches.rows,
+        seed=stream(seed, "agent data"),
+        weights=weights(cache, lessons.onward, batches.short),
+    )
     chosen = RelevantSampler(
         cache,
         batches.short,
         batches.rows,
         seed=stream(seed, "relevant data"),
         relevance=lessons.relevance,
+        weights=None if lessons.onward is None else ~fresh(cache, lessons.onward),
     )
 
     def lesson(source: ClipSampler, step: int, lead: tuple[int, int], free: bool) -> Lesson:
@@ -212,4 +232,5 @@ def lessons_of(config: Mapping[str, Any]) -> Lessons:
         Relevance(**data["relevance"]),
         data["hidden"],
         data["alone"],
+        onward_of(data.get("onward")),
     )

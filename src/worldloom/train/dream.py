@@ -13,10 +13,11 @@ from worldloom.data.clips import ClipSampler
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
-from worldloom.hub import load_agent, weights_hash
+from worldloom.hub import finished, load_agent, weights_hash
 from worldloom.models.agent import Agent, NumberHead, PolicyHead, choose_action
 from worldloom.models.dream import DreamWorld, Sampler
 from worldloom.seeding import stream
+from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.imagination import (
     Dreaming,
@@ -31,6 +32,7 @@ from worldloom.train.imagination import (
 )
 from worldloom.train.learner import Learner
 from worldloom.train.loop import fit_whole
+from worldloom.train.onward import weights
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
@@ -209,7 +211,7 @@ def train_dream(
             )
         task = dreaming.task or world.agent.shape.tasks[0]
         world.agent.task(task)  # says so where the agent does not know it
-        cache = open_cache(store, run, stage, options.limit_bytes)
+        cache = open_cache(store, run, stage, options)
         if not any((cache.rewards(i) != 0).any() for i in range(len(cache))):
             raise WorldloomError(
                 f"store `{store.path}` has no rewards, so there is nothing to dream of",
@@ -234,15 +236,20 @@ def train_dream(
 
 def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, group: Ranks) -> bool:
     config = stage.config
-    dreaming, seed = Dreaming(**config["dreaming"]), config["seed"]
+    dreaming, seed = Dreaming.of(config["dreaming"]), config["seed"]
     agent, task = world.agent, dreaming.task
     assert agent is not None and task is not None
     torch.manual_seed(stream(seed, "dream weights"))
     model = Actor(agent, world.dynamics.shape.width)
+    onward = dreaming.onward
+    if onward is not None and onward.begin and not stage.checkpoint.exists():
+        earlier = finished(Path(onward.begin)).weights
+        load_strictly(model, read_tensors(earlier)[0], f"`{earlier}`")
     objective = DreamObjective(model, agent.policy, dreaming, group.mean)
     learner = Learner(objective, Schedule(**config["schedule"]), group)
     lead = dreaming.context, dreaming.contexts
-    sampler = ClipSampler(cache, *lead, seed=stream(seed, "dream data"))
+    mixture = weights(cache, onward, dreaming.context)
+    sampler = ClipSampler(cache, *lead, seed=stream(seed, "dream data"), weights=mixture)
 
     def inputs(step: int) -> tuple[Rollout]:
         clip = sampler.batch(step, rank=group.rank, world_size=group.world_size)

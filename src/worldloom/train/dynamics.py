@@ -264,7 +264,7 @@ def train_dynamics(
         if begin is not None:
             _check_begin(begin, run, size)
         stage = open_stage(run / "dynamics", resume)
-        cache = open_cache(store, run, stage, options.limit_bytes)
+        cache = open_cache(store, run, stage, options)
         if stage is None:
             facts = describe(
                 "dynamics",

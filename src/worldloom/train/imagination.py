@@ -4,11 +4,14 @@ Everything is in arrival indexing: reward and continuation k + 1 arrived with th
 that action k led to. No networks, no data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from worldloom.train.onward import Onward, onward_of
 
 OverRanks = Callable[[Tensor], Tensor]
 
@@ -156,6 +159,8 @@ class Dreaming:
       beta: of PMPO, weight of the divergence from the cloned policy.
       bonus: of REINFORCE, weight of the entropy.
       task: that the agent is asked to do; None for the first that it knows.
+      onward: an earlier policy that is learned on with, and how often a dream begins from
+        fresh recordings.
     """
 
     horizon: int = 15
@@ -168,3 +173,9 @@ class Dreaming:
     beta: float = 0.3
     bonus: float = 3e-4
     task: str | None = None
+    onward: Onward | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Dreaming":
+        """What a stage's configuration says."""
+        return cls(**{**data, "onward": onward_of(data.get("onward"))})

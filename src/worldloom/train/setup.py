@@ -23,6 +23,7 @@ class Options:
       limit_bytes: of decoded frames on disk; what is beyond is read from the video.
       report: told (step, steps, loss) about once a second.
       track: "trackio", "wandb" or "tensorboard" beside metrics.jsonl.
+      cache: folder of the decoded frames, which runs may share; that of the run by default.
     """
 
     seed: int = 0
@@ -31,6 +32,7 @@ class Options:
     limit_bytes: int = 8 * 2**30
     report: Report | None = None
     track: str | None = None
+    cache: Path | None = None
 
 
 def size_for(store: Store, name: str) -> Size:
@@ -66,10 +68,11 @@ def open_stage(path: Path, resume: bool) -> Stage | None:
     return Stage.open(path) if resume else None
 
 
-def open_cache(store: Store, run: Path, stage: Stage | None, limit_bytes: int) -> ClipCache:
+def open_cache(store: Store, run: Path, stage: Stage | None, options: Options) -> ClipCache:
     """The training split's windows; a resumed stage sees the episodes that it began with."""
     names = None if stage is None else stage.config["episodes"]
-    return ClipCache.open(store, run / "cache", split="train", names=names, limit_bytes=limit_bytes)
+    path, limit = options.cache or run / "cache", options.limit_bytes
+    return ClipCache.open(store, path, split="train", names=names, limit_bytes=limit)
 
 
 def tuples(values: Mapping[str, Any]) -> dict[str, Any]:

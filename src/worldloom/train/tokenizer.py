@@ -11,10 +11,12 @@ from worldloom.data.store import Store
 from worldloom.models.patches import PatchShape, PatchTokenizer, to_bytes
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
 from worldloom.seeding import generator, stream
+from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.learner import Learner
 from worldloom.train.log import tracker
 from worldloom.train.loop import fit
+from worldloom.train.onward import Onward, onward_of, weights
 from worldloom.train.optim import Schedule
 from worldloom.train.perceptual import Perceptual
 from worldloom.train.setup import Options, camera_size, describe, open_cache, open_stage, tuples
@@ -64,6 +66,7 @@ def train_tokenizer(
     *,
     resume: bool = False,
     perceptual: Path | None = None,
+    onward: Onward | None = None,
 ) -> bool:
     """Trains RUN/tokenizer on the store's training split.
 
@@ -74,6 +77,7 @@ def train_tokenizer(
       options: how the run behaves.
       resume: go on with RUN/tokenizer instead of making it.
       perceptual: LPIPS weights in safetensors; None trains on squared error alone.
+      onward: an earlier tokenizer that is learned on with, for one that is learned at all.
 
     Returns:
       Whether the schedule was finished.
@@ -81,7 +85,7 @@ def train_tokenizer(
     camera_size(store)
     with ranks() as group:
         stage = open_stage(run / "tokenizer", resume)
-        cache = open_cache(store, run, stage, options.limit_bytes)
+        cache = open_cache(store, run, stage, options)
         if stage is None:
             kind = "patches" if isinstance(size.tokenizer, PatchShape) else "learned"
             facts = describe(
@@ -97,6 +101,7 @@ def train_tokenizer(
                 loss="squared error"
                 + (" + 0.2 LPIPS" if perceptual else " alone (no LPIPS weights)"),
                 perceptual=str(perceptual.resolve()) if perceptual else None,
+                onward=onward,
             )
             stage = Stage.create(run / "tokenizer", facts) if group.leads else Stage(run, facts)
         if stage.done:
@@ -132,7 +137,18 @@ def _fit_learned(stage: Stage, cache: ClipCache, options: Options, group: Ranks)
     path = stage.config["perceptual"]
     objective = TokenizerObjective(Tokenizer(shape), Perceptual.load(Path(path)) if path else None)
     learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
-    sampler = ClipSampler(cache, batches.short, batches.rows, seed=stream(seed, "tokenizer data"))
+    onward = onward_of(stage.config.get("onward"))
+    if onward is not None and onward.begin and not stage.checkpoint.exists():
+        earlier = Path(onward.begin) / "weights.safetensors"
+        for module in (learner.model, learner.average):
+            load_strictly(module, read_tensors(earlier)[0], f"`{earlier}`")
+    sampler = ClipSampler(
+        cache,
+        batches.short,
+        batches.rows,
+        seed=stream(seed, "tokenizer data"),
+        weights=weights(cache, onward, batches.short),
+    )
 
     def inputs(step: int) -> tuple[Tensor, Tensor]:
         rows, length = batches.at(step, learner.schedule.steps)

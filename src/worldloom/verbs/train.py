@@ -151,7 +151,7 @@ def _go_on(stage: "Stage", run: Path, options: "Options") -> None:
     if config["stage"] == "agent":
         train_agent(store, run, lessons_of(config), options, name=name, resume=True)
     elif config["stage"] == "dream":
-        how = Schedule(**config["schedule"]), Dreaming(**config["dreaming"])
+        how = Schedule(**config["schedule"]), Dreaming.of(config["dreaming"])
         train_dream(store, run, *how, options, name=name, resume=True)
     else:
         size = named(config["size"], store.info.cameras["main"])
