@@ -36,6 +36,7 @@ MAY = {
     "configs": BASE | {"models", "train"},
     "shipped": set(),
     "pack": BASE | {"hub", "models", "data", "starts", "train"},
+    "families": BASE | {"configs", "data", "hub", "models", "train", "trust", "world"},
     "acting": BASE | {"agents", "envs", "hub"},
     "hub": BASE | {"models", "train", "world", "data", "envs", "configs", "agents"},
 }

@@ -30,7 +30,7 @@ class Verb:
 FIRST = {
     "quickstart": Verb("start:quickstart", "Runs the whole loop once, small, in minutes."),
     "play": Verb("world:play", "Opens a page in which a person enters a world."),
-    "eval": Verb("world:evaluate", "Scores a world on held-out episodes of a store."),
+    "eval": Verb("world:evaluate", "Scores a world on recordings, or asks what it knows."),
 }
 OTHERS = {
     "record": Verb("store:record", "Records episodes of an environment into a store."),

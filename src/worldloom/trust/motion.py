@@ -133,9 +133,9 @@ class Motion:
             for i, seed in enumerate(seeds)
         ]
 
-    def recordings(self, path: Path, setting: Setting) -> Store:
+    def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
         """The training films as a store."""
-        return films.record(path, self.library(setting), FRAMES)
+        return {"": films.record(path, self.library(setting), FRAMES)}
 
     def fingerprint(self, setting: Setting) -> str:
         """Of the first clip of every region."""

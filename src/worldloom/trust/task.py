@@ -166,9 +166,34 @@ class Task(Protocol):
 class OwnData(Task, Protocol):
     """A task on whose own recordings the family under test is trained."""
 
-    def recordings(self, path: Path, setting: Setting) -> Store:
-        """Makes the store of the train split, or opens the one that is there."""
+    def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
+        """Makes what the family is trained on, or opens what is there.
+
+        One store under the name `""`; or several, one for each of the worlds that a task
+        compares, which then come as one `Variants`.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Several worlds of one family, trained on different recordings, as one probe.
+
+    A task that asked for them takes each out with `variant`; who asks nothing gets the last.
+
+    Args:
+      worlds: name of the recordings to the probe of the world trained on them.
+    """
+
+    worlds: Mapping[str, Probe]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(list(self.worlds.values())[-1], name)
+
+
+def variant(probe: Probe, name: str) -> Probe:
+    """The world trained on the recordings `name`; a probe that was not trained is itself."""
+    return probe.worlds[name] if isinstance(probe, Variants) else probe
 
 
 def item_seed(task: str, split: str, index: int, setting: Setting) -> int:

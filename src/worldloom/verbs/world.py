@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from worldloom.errors import WorldloomError
 from worldloom.shipped import FIRST, FOLDER, find_run
@@ -10,9 +10,13 @@ from worldloom.verbs.parse import on_interrupt
 
 if TYPE_CHECKING:
     from worldloom.data.store import StoreInfo
+    from worldloom.evaluate.report import Report
     from worldloom.play.session import MakeStart
     from worldloom.play.shelf import Shelf
     from worldloom.play.visitor import Nearby
+    from worldloom.progress import Progress
+    from worldloom.trust.suite import Profile
+    from worldloom.trust.task import Budget
     from worldloom.world import World
 
 
@@ -141,22 +145,28 @@ def _environment(world: str, store: str | None, size: int | None) -> _Entered:
 
 def evaluate(
     run: str,
-    store: str,
+    store: str | None = None,
     *,
     out: str | None = None,
+    suite: Literal["openloop", "trust"] = "openloop",
+    tasks: tuple[str, ...] = (),
+    budget: Literal["smoke", "quick", "full"] = "quick",
     episodes: int = 64,
     context: int = 8,
     horizons: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
     seed: int = 0,
     json: bool = False,
 ) -> None:
-    """Scores a world on held-out episodes of a store.
+    """Scores a world on recordings, or asks what it knows.
 
     Args:
       run: folder of the run, or name of a world that comes with the package.
-      store: folder of the recordings.
-      out: folder for the report; RUN/eval-STORE by default, eval-STORE for a world of the
-        package.
+      store: folder of the recordings; the suite trust needs none for most of its tasks.
+      out: folder for the report; by default RUN/eval-STORE or RUN/trust-BUDGET, without RUN
+        for a world of the package.
+      suite: openloop scores predictions; trust asks what the world knows, task by task.
+      tasks: of the suite trust, by name or as module:Class; all by default.
+      budget: of the suite trust: smoke proves the way, full takes hours.
       episodes: at most so many held-out episodes, one window each.
       context: frames that the world is shown first.
       horizons: frames after the context at which it is scored.
@@ -165,27 +175,82 @@ def evaluate(
     """
     import json as encoder
 
+    from worldloom.progress import Progress
+
+    folder = Path(out) if out else _report_folder(run, store, suite, budget)
+    progress = Progress({"eval": 0.0})
+    progress.begin("eval", f"into {folder}")
+    with on_interrupt(f"what {folder} holds is whole; run the same command again"):
+        if suite == "trust":
+            report = _trust(run, store, folder, tasks, budget, seed, progress)
+        else:
+            report = _openloop(
+                run,
+                store,
+                horizons=horizons,
+                episodes=episodes,
+                context=context,
+                seed=seed,
+                out=folder,
+                progress=progress.update,
+            )
+    print(encoder.dumps(report.to_json(), indent=1) if json else report.to_text())
+    page = folder / ("trust.html" if suite == "trust" else "report.html")
+    progress.say(f"eval: written to {folder}, look at {page}")
+
+
+def _report_folder(run: str, store: str | None, suite: str, budget: str) -> Path:
+    """Beside the run where it has a folder of its own, else here."""
+    name = f"trust-{budget}" if suite == "trust" else f"eval-{Path(store or '').resolve().name}"
+    return Path(run) / name if Path(run).is_dir() else Path(name)
+
+
+def _openloop(run: str, store: str | None, **how: Any) -> "Report":
+    """Predictions against recordings."""
     from worldloom.data.store import Store
     from worldloom.evaluate.openloop import evaluate as score
     from worldloom.hub import load_world
-    from worldloom.progress import Progress
 
-    opened = Store.open(store)
-    found = find_run(run)
-    name = f"eval-{opened.path.resolve().name}"
-    folder = Path(out or (Path(run) / name if Path(run).is_dir() else name))
-    progress = Progress({"eval": 0.0})
-    progress.begin("eval", f"into {folder}")
-    with on_interrupt(f"nothing of {folder} was changed; run the same command again"):
-        report = score(
-            load_world(found or run),
-            opened,
-            horizons=horizons,
-            episodes=episodes,
-            context=context,
-            seed=seed,
-            out=folder,
-            progress=progress.update,
+    if store is None:
+        raise WorldloomError(
+            "predictions are scored against recordings, and no store is named",
+            f"worldloom eval {run} STORE, or --suite trust",
+            code=2,
         )
-    print(encoder.dumps(report.to_json(), indent=1) if json else report.to_text())
-    progress.say(f"eval: written to {folder}, look at {folder / 'report.html'}")
+    opened = Store.open(store)
+    return score(load_world(find_run(run) or run), opened, **how)
+
+
+def _trust(
+    run: str,
+    store: str | None,
+    folder: Path,
+    tasks: tuple[str, ...],
+    budget: "Budget",
+    seed: int,
+    progress: "Progress",
+) -> "Profile":
+    """What the world knows, task by task."""
+    from worldloom.data.store import Store
+    from worldloom.families import family_of
+    from worldloom.hub import load_world, world_identity
+    from worldloom.trust.card import publish
+    from worldloom.trust.suite import run_suite
+    from worldloom.trust.task import Setting
+    from worldloom.trust.tasks import all_tasks, named
+
+    chosen = [named(name) for name in tasks] or all_tasks()
+    found = find_run(run)
+    world = load_world(found or run)
+    opened = None if store is None else Store.open(store)
+    profile = run_suite(
+        world,
+        chosen,
+        Setting(budget, seed, folder, opened),
+        out=folder,
+        identity=world_identity(found or run, world),
+        family=family_of(world),
+        tell=progress.update,
+    )
+    publish(profile, folder)
+    return profile

@@ -1,0 +1,77 @@
+"""How a family of worlds is trained on recordings that a task brings: the named recipes.
+
+Knows models and training, as `trust` does not. One recipe so far: nano, the size that
+learns films of 64 pixels on a CPU.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from worldloom.configs import Size, nano
+from worldloom.data.store import Store
+from worldloom.hub import load_tokenizer, load_world
+from worldloom.models.dream import DreamWorld, Sampler
+from worldloom.models.dynamics import Dynamics
+from worldloom.train.dynamics import train_dynamics
+from worldloom.train.setup import Options
+from worldloom.train.tokenizer import train_tokenizer
+from worldloom.trust.sitting import Tell
+from worldloom.trust.task import Budget, Setting
+from worldloom.world import World
+
+STEPS: Mapping[Budget, int] = {"smoke": 4, "quick": 1500, "full": 12_000}
+"""Updates of the dynamics. Smoke proves the way, not the world."""
+DRAWN = Sampler(passes=2)
+START = 0.02
+"""Spread of an untrained head; as training begins it is zero, and such a world sees nothing."""
+
+
+@dataclass(frozen=True)
+class Nano:
+    """Size nano: patches for tokens, shortcut forcing, minutes to an hour on one core."""
+
+    name: str = "nano"
+
+    def size(self, frame: tuple[int, int], setting: Setting) -> Size:
+        """What is trained on frames of (height, width)."""
+        base = nano(frame)
+        return replace(
+            base,
+            tokenizer_batches=replace(base.tokenizer_batches, rows=1024),
+            schedule=replace(base.schedule, steps=STEPS[setting.budget], warmup=50),
+            batches=replace(base.batches, rows=4),
+        )
+
+    def train(self, store: Store, folder: Path, setting: Setting, tell: Tell) -> DreamWorld:
+        """The world trained on a store; what is finished in `folder` is kept."""
+        size = self.size(store.info.cameras["main"], setting)
+
+        def report(step: int, steps: int, loss: float) -> None:
+            tell(0.0, f"training on {store.path.name}: step {step:,} of {steps:,}, loss {loss:.3g}")
+
+        options = Options(seed=setting.seed, save_minutes=1.0, report=report)
+        for stage, train in (("tokenizer", train_tokenizer), ("dynamics", train_dynamics)):
+            if not (folder / stage / "weights.safetensors").exists():
+                begun = (folder / stage / "config.json").exists()
+                train(store, folder, size, options, resume=begun)
+        return load_world(folder, DRAWN)
+
+    def untrained(self, folder: Path, *, seed: int) -> DreamWorld:
+        """The world in `folder` with dynamics that learned nothing; its tokenizer is the same."""
+        trained = load_world(folder, DRAWN)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            fresh = Dynamics(trained.dynamics.shape, trained.dynamics.action.spec)
+            torch.nn.init.normal_(fresh.head.weight, std=START)
+        fresh.eval().requires_grad_(False)
+        return DreamWorld(load_tokenizer(folder), fresh, trained.spec, DRAWN)
+
+
+def family_of(world: World) -> Nano | str:
+    """The recipe for worlds like this one, or why there is none."""
+    if isinstance(world, DreamWorld):
+        return Nano()
+    return f"`{world.spec.name}` is no learned world of this package: nobody knows how to train it"
