@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,32 +252,40 @@ _SCRIPT = textwrap.dedent(
     from worldloom.train.dynamics import train_dynamics
     from worldloom.train.setup import Options
     store = Store.open({store!r})
-    done = train_dynamics(store, Path({run!r}), small_size(steps=400),
-                          Options(save_minutes=0.002), resume={resume})
+    done = train_dynamics(store, Path({run!r}), small_size(steps=200),
+                          Options(save_minutes={minutes}), resume={resume})
     print("finished", done)
     """
 )
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A store, and a run on it that nobody killed."""
+    folder = tmp_path_factory.mktemp("straight")
+    store, run, size = make_store(folder / "store"), folder / "run", small_size(steps=200)
+    train_tokenizer(store, run, size, Options())
+    train_dynamics(store, run, size, Options())
+    return store, run
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_run_goes_on_exactly(tmp_path, how):
-    store, size = make_store(tmp_path / "store"), small_size(steps=400)
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    for run in (straight, killed):
-        train_tokenizer(store, run, size, Options())
-    train_dynamics(store, straight, size, Options())
-    here = os.path.dirname(__file__)
-    fill = {"tests": here, "store": str(store.path), "run": str(killed)}
-    first = subprocess.Popen([sys.executable, "-c", _SCRIPT.format(**fill, resume=False)])
+def test_a_killed_run_goes_on_exactly(tmp_path, straight, how):
+    (store, whole), killed = straight, tmp_path / "killed"
+    shutil.copytree(whole / "tokenizer", killed / "tokenizer")
+    fill = {"tests": os.path.dirname(__file__), "store": str(store.path), "run": str(killed)}
+    script = _SCRIPT.format(**fill, minutes=0.002, resume=False)
+    first = subprocess.Popen([sys.executable, "-c", script])
     checkpoint = killed / "dynamics/checkpoint.safetensors"
     while not checkpoint.exists() and first.poll() is None:
         time.sleep(0.02)
     first.send_signal(how)
     assert first.wait(60) != 0
     assert checkpoint.exists() and not (killed / "dynamics/weights.safetensors").exists()
-    subprocess.run([sys.executable, "-c", _SCRIPT.format(**fill, resume=True)], check=True)
-    one, two = weights(straight, "dynamics"), weights(killed, "dynamics")
+    script = _SCRIPT.format(**fill, minutes=10, resume=True)
+    subprocess.run([sys.executable, "-c", script], check=True)
+    one, two = weights(whole, "dynamics"), weights(killed, "dynamics")
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
