@@ -10,7 +10,7 @@ from worldloom.errors import WorldloomError
 
 if TYPE_CHECKING:
     from worldloom.data.store import Store
-    from worldloom.data.types import Clip
+    from worldloom.data.types import Clip, Episode
     from worldloom.models.dream import DreamWorld
     from worldloom.play.beside import Beside
     from worldloom.world import WorldSpec
@@ -27,26 +27,25 @@ def contexts(store: "Store", *, count: int = COUNT, length: int = LENGTH) -> "li
       count: at most so many.
       length: frames of each.
     """
+    return [clip_of(store.read(name, 0, length)) for name in chosen(store, count, length)]
+
+
+def clip_of(episode: "Episode") -> "Clip":
+    """A stretch of recording as a context of one row."""
     import torch
 
     from worldloom.actions import Action
     from worldloom.data.types import Clip
 
-    clips = []
-    for name in _chosen(store, count, length):
-        episode = store.read(name, 0, length)
-        actions = Action(dict(episode.actions), episode.action_known)
-        clips.append(
-            Clip(
-                frames={k: torch.from_numpy(v)[None] for k, v in episode.frames.items()},
-                actions=actions.map(lambda array: torch.from_numpy(array)[None]),
-            )
-        )
-    return clips
+    actions = Action(dict(episode.actions), episode.action_known)
+    return Clip(
+        frames={k: torch.from_numpy(v)[None] for k, v in episode.frames.items()},
+        actions=actions.map(lambda array: torch.from_numpy(array)[None]),
+    )
 
 
-def _chosen(store: "Store", count: int, length: int) -> list[str]:
-    """The episodes that starts come from, in the order of their seeds."""
+def chosen(store: "Store", count: int = COUNT, length: int = LENGTH) -> list[str]:
+    """The episodes that the starts of `contexts` come from, in the order of their seeds."""
     names = store.split("heldout") or store.split("train")
     names = [name for name in names if store.row(name).length > length][:count]
     if not names:
@@ -81,7 +80,7 @@ def beside(
 
     if not store.info.env:
         return "the recordings name no environment"
-    names = _chosen(store, count, length)
+    names = chosen(store, count, length)
 
     @lru_cache(maxsize=count)
     def start(place: int) -> Start:

@@ -9,7 +9,7 @@ from worldloom.shipped import FIRST, FOLDER, find_run
 from worldloom.verbs.parse import on_interrupt
 
 if TYPE_CHECKING:
-    from worldloom.data.store import StoreInfo
+    from worldloom.data.store import Store, StoreInfo
     from worldloom.evaluate.report import Report
     from worldloom.play.session import MakeStart
     from worldloom.play.shelf import Shelf
@@ -57,6 +57,8 @@ def play(
     limits = limits_for(max_sessions, idle)
     run = find_run(world)
     entered = _environment(world, store, size) if run is None else _dream(run, store)
+    nearby = replace(entered.nearby, shelf=entered.shelf(keep))
+    _enter_marks(nearby, entered.recorded)  # of a server that was killed
     serve(
         entered.world,
         entered.make_start,
@@ -65,8 +67,23 @@ def play(
         fps=fps,
         title=world,
         identity=entered.identity,
-        nearby=replace(entered.nearby, shelf=entered.shelf(keep)),
+        nearby=nearby,
     )
+    _enter_marks(replace(nearby, beside=None), entered.recorded)
+
+
+def _enter_marks(nearby: "Nearby", recorded: "Store | None") -> None:
+    """Puts what visitors marked as wrong into the run's ledger, and asks reality about it."""
+    from worldloom import marks
+
+    if nearby.ledger is None or nearby.shelf is None or recorded is None:
+        return
+    new = marks.enter(nearby.ledger, nearby.shelf.folder, recorded)
+    if nearby.beside is not None:
+        marks.ask_reality(nearby.ledger, nearby.beside.world)
+    if new:
+        run = nearby.ledger.folder.parent
+        print(f"marked as wrong by visitors: {len(new)} more, see `worldloom ls lies {run}`")
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class _Entered:
       nearby: what there is beside it.
       info: of the stores that visitors record.
       keep: the folder for these where none is named; None for nowhere.
+      recorded: what a dream begins from.
     """
 
     world: "World"
@@ -88,6 +106,7 @@ class _Entered:
     nearby: "Nearby"
     info: "StoreInfo"
     keep: str | None = None
+    recorded: "Store | None" = None
 
     def shelf(self, keep: str | None) -> "Shelf | None":
         """Where visitors' recordings go, in the folder that is named or the usual one."""
@@ -99,6 +118,7 @@ class _Entered:
 
 def _dream(run: Path, store: str | None) -> _Entered:
     """The world of a run, or one that comes with the package."""
+    from worldloom.data.ledger import Ledger
     from worldloom.evaluate.windows import check_fit
     from worldloom.hub import load_world, world_identity
     from worldloom.play.session import from_clips
@@ -109,14 +129,16 @@ def _dream(run: Path, store: str | None) -> _Entered:
     check_fit(dream, recorded)
     spare_a_core()
     use_gpu(dream)
-    found = beside(recorded, dream.spec)
+    found, own = beside(recorded, dream.spec), run.parent != FOLDER
+    nearby = Nearby(why_not=found) if isinstance(found, str) else Nearby(found)
     return _Entered(
         dream,
         from_clips(contexts(recorded)),
         world_identity(run, dream),
-        Nearby(why_not=found) if isinstance(found, str) else Nearby(found),
+        replace(nearby, ledger=Ledger.open(run, recorded.info) if own else None),
         recorded.info,
-        None if run.parent == FOLDER else f"{run}/visitors",
+        f"{run}/visitors" if own else None,
+        recorded,
     )
 
 
@@ -205,10 +227,12 @@ def _report_folder(run: str, store: str | None, suite: str, budget: str) -> Path
     return Path(run) / name if Path(run).is_dir() else Path(name)
 
 
-def _openloop(run: str, store: str | None, **how: Any) -> "Report":
-    """Predictions against recordings."""
+def _openloop(run: str, store: str | None, out: Path, **how: Any) -> "Report":
+    """Predictions against recordings, and what is known to be wrong already."""
+    from worldloom.data.ledger import Ledger
     from worldloom.data.store import Store
     from worldloom.evaluate.openloop import evaluate as score
+    from worldloom.evaluate.publish import add_lies
     from worldloom.hub import load_world
 
     if store is None:
@@ -218,7 +242,10 @@ def _openloop(run: str, store: str | None, **how: Any) -> "Report":
             code=2,
         )
     opened = Store.open(store)
-    return score(load_world(find_run(run) or run), opened, **how)
+    found = find_run(run) or run
+    report = score(load_world(found), opened, out=out, **how)
+    ledger = Ledger.open(found)
+    return add_lies(report, ledger, out, fps=opened.info.fps) if ledger.lies() else report
 
 
 def _trust(
