@@ -64,7 +64,7 @@ def training_of(updates: int) -> offline.Training:
     An agent's windows are 16 frames; half of them for the world and half for cloning, where
     there is a world.
     """
-    schedule = Schedule(max(2, updates // 2), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    schedule = Schedule(max(2, updates * 2 // 3), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
     return offline.Training(
         size_of(updates),
         Lessons(
@@ -72,10 +72,11 @@ def training_of(updates: int) -> offline.Training:
             Batches(rows=16, short=12, long=24, long_every=4),
             Relevance(within=64),
         ),
-        Schedule(max(2, updates // 6), rate=3e-4, warmup=50, ema=0.99),
-        Dreaming(),
+        Schedule(max(2, updates // 3), rate=5e-4, warmup=30, ema=0.99),
+        Dreaming(contexts=32, context=12),
         iql.usual(max(2, updates * 2 // 3)),
         iql.How(),
+        Sampler(passes=2),
     )
 
 

@@ -44,8 +44,10 @@ class Oracle:
         return after
 
     def pay(self, before, after):
-        gained = games(after)["ever"].sum(1) - games(before)["ever"].sum(1)
-        return torch.from_numpy(gained.astype(np.float32))
+        was, now = games(before), games(after)
+        gained = now["ever"].sum(1).astype(int) - was["ever"].sum(1)
+        health = now["shown"][:, 0].astype(int) - was["shown"][:, 0]
+        return torch.from_numpy((gained + 0.1 * health).astype(np.float32))
 
 
 class Optimist(Oracle):

@@ -124,8 +124,9 @@ def test_recipes_are_what_the_slow_rules_say() -> None:
         ahead = np.array([Kind[kind] for _, kind, _, _ in before])
         sight = craft_rules.in_sight(worlds.view)
         able = craft_rules.possible(worlds.games["shown"][:, 3:], sight, ahead, actions)
-        ever = worlds.info()["ever"]
+        ever, health = worlds.info()["ever"], worlds.info()["health"].astype(int)
         rewards, _, _ = worlds.step(actions)
+        firsts = rewards - 0.1 * (worlds.info()["health"] - health)
         for row, (counts, kind, view, action) in enumerate(before):
             effect = slow_effect(counts, kind, view, action)
             after, gain = effect or (counts, "")
@@ -134,7 +135,9 @@ def test_recipes_are_what_the_slow_rules_say() -> None:
             tried[Act(actions[row])][int(able[row])] += 1
             now, _, _, _ = facts(worlds, row, 0)
             assert now == after, (kind, action)
-            assert rewards[row] == (gain != "" and not ever[row, Item[gain]])
+            assert firsts[row] == pytest.approx(
+                int(gain != "" and not ever[row, Item[gain]]), abs=1e-6
+            )
     assert all(yes and no for yes, no in tried.values()), tried
 
 
@@ -153,20 +156,24 @@ def test_moving_turns_and_walks_where_it_is_free() -> None:
         np.testing.assert_array_equal(after["position"], expected)
 
 
-def test_reward_comes_with_firsts_only() -> None:
+def test_reward_comes_with_firsts_and_with_health() -> None:
     worlds, rng = begun(32), np.random.default_rng(3)
-    total = np.zeros(32)
+    total, moved = np.zeros(32), set()
     for actions in drawn(300, 32, seed=3):
         if rng.random() < 0.2:
             rich(worlds, rng)
             around(worlds, rng)
-        before = worlds.info()["ever"]
+        before = worlds.info()
         rewards, _, _ = worlds.step(actions)
-        after = worlds.info()["ever"]
-        assert (after >= before).all()
-        np.testing.assert_array_equal(rewards, (after & ~before).sum(1))
-        total += rewards
+        after = worlds.info()
+        assert (after["ever"] >= before["ever"]).all()
+        firsts = (after["ever"] & ~before["ever"]).sum(1)
+        health = after["health"].astype(int) - before["health"]
+        np.testing.assert_allclose(rewards, firsts + 0.1 * health, atol=1e-6)
+        total += firsts
+        moved |= set(health.tolist())
     assert (total <= ITEMS).all() and total.max() >= 6
+    assert {-2, -1, 1} <= moved
 
 
 def test_a_row_is_the_same_alone_and_among_others() -> None:
@@ -236,12 +243,13 @@ def test_wrong_use_is_one_sentence() -> None:
 def test_hunger_kills_and_time_ends() -> None:
     env = Craft(steps=400)
     env.reset(seed=2)
-    health = []
+    health, paid = [], 0.0
     terminated = truncated = False
     while not (terminated or truncated):
         _, reward, terminated, truncated, info = env.step(np.int64(0))
-        assert reward == 0
-        health.append(info["health"])
+        health.append(int(info["health"]))
+        paid += reward
+    assert paid == pytest.approx(-0.9)  # all the health there was
     assert terminated and not truncated and health[-1] == 0 and len(health) < 400
     state = env.get_state()
     _, reward, terminated, _, info = env.step(np.int64(Act.DO))

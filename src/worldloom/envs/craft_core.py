@@ -58,6 +58,7 @@ _ROW, _COLUMN = np.divmod(np.arange(CELLS), WIDE)
 STROLL, CHASE, STRIKE = 48, 170, 84
 REACH = 6  # cells from which a zombie sees the player
 HARM = 2
+WELL = np.float32(0.1)  # reward of a point of health
 _MOVES = np.zeros(KINDS, np.int64)
 _MOVES[COW:ZOMBIE], _MOVES[ZOMBIE:] = STROLL, 128
 # How likely one try, one a step, brings a creature to where its slot is empty, by light.
@@ -127,7 +128,8 @@ class CraftWorlds:
           actions: `[N]` int, see `craft_rules.Act`.
 
         Returns:
-          rewards `[N]` float32, one for each item obtained for the first time;
+          rewards `[N]` float32, 1 for each item obtained for the first time and a tenth of what
+          health rose or fell by, as in Crafter (Hafner, arXiv 2109.06780, section 3.3);
           terminated `[N]` bool, dead; truncated `[N]` bool, time is over.
         """
         actions = np.asarray(actions) * (self._vitals[:, HEALTH] > 0)
@@ -145,7 +147,7 @@ class CraftWorlds:
         dice = throw(self._key, CREATURES + 1).view(np.int64)
         harm = self._stir(dice[:, :CREATURES])
         self._come_and_go(dice[:, CREATURES])
-        self._live(harm)
+        rewards += WELL * self._live(harm)
         self._look()
         dead = self._vitals[:, HEALTH] <= 0
         return rewards, dead, (self._clock >= self.steps) & ~dead
@@ -308,17 +310,19 @@ class CraftWorlds:
         self._flat[self._base[rows] + places] = kinds
         self._creatures[rows, slots] = places
 
-    def _live(self, harm: np.ndarray) -> None:
-        """Hunger, thirst, recovery and harm; the dead stay dead."""
+    def _live(self, harm: np.ndarray) -> np.ndarray:
+        """Hunger, thirst, recovery and harm; the dead stay dead. Gives by how much health rose."""
         tires = _TIRES[self._clock % 120]
         if not (np.count_nonzero(tires) or np.count_nonzero(harm)):
-            return
+            return _NO_HARM
         vitals = self._vitals
-        alive = vitals[:, HEALTH] > 0
+        before = vitals[:, HEALTH].copy()
+        alive = before > 0
         vitals[:, FED:] -= tires[:, FED:]
         starves = vitals[:, FED:].min(1) <= 0
         vitals[:, HEALTH] += (tires[:, HEALTH] * np.where(starves, -1, 1) - harm) * alive
         vitals[:] = np.minimum(np.maximum(vitals, 0), MOST)
+        return vitals[:, HEALTH] - before.astype(np.int64)
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 """How a player of Craft gets what it wants: from an item to the next action.
 
-Remembers the land as a player would who was shown its map at the start and has
-looked around since; creatures are where they were last seen, and diamonds stand on no
-map until they are seen. Asks `craft_rules`
+Remembers the land that was in view since the game began, creatures where they were last
+seen. What was never in view counts as free: who goes there will see. Asks `craft_rules`
 before every deed, so that none is tried in vain. Knows no moods (`craft_player`).
 """
 
@@ -21,6 +20,7 @@ _ACT_OF = {recipe.gives: act for act, recipe in MAKING.items() if recipe.gives i
 _KIND_OF = {recipe.gives: kind for kind, recipe in COLLECTING.items()}
 # In the way and yet no obstacle to one who has the tool.
 _DIGGABLE = tuple(kind for kind, recipe in COLLECTING.items() if recipe.leaves is not None)
+UNKNOWN = 255  # a cell that was never in view
 FAR = 14  # steps: a table that is farther is built anew
 COWS = (Kind.COW_1, Kind.COW_2)
 ZOMBIES = (Kind.ZOMBIE_1, Kind.ZOMBIE_2, Kind.ZOMBIE_3)
@@ -37,17 +37,14 @@ class Plan:
     """
 
     def __init__(self) -> None:
-        self.cells = np.zeros(CELLS, np.uint8)
+        self.cells = np.full(CELLS, Kind.DEEP, np.uint8)
+        self.cells[INSIDE] = UNKNOWN
         self.place, self.facing = 0, 0
         self.counts = np.zeros(len(Item), np.int64)
         self._nearby = np.zeros((1, 2), bool)
 
     def learn(self, info: Info) -> None:
-        """Takes in what `info` tells; that of a reset brings the map."""
-        if "still/map" in info:
-            self.cells[:] = Kind.DEEP
-            self.cells[INSIDE] = info["still/map"][..., 0].reshape(-1)
-            self.cells[self.cells == Kind.DIAMOND] = Kind.STONE
+        """Takes in what `info` tells of the view."""
         column, row = info["position"].tolist()
         self.place, self.facing = (row + PAD) * WIDE + column + PAD, int(info["facing"])
         self.counts = info["counts"].astype(np.int64)
@@ -101,9 +98,9 @@ class Plan:
         return int(Act.LEFT) + int(rng.choice(free) if free else rng.integers(4))
 
     def _free(self, dig: bool = True) -> int:
-        """Cells that can be walked, or dug with the tools at hand."""
+        """Cells that can be walked, or dug with the tools at hand, as far as one knows."""
         able = [k for k in _DIGGABLE if dig and all(self.counts[t] for t in COLLECTING[k].needs)]
-        return craft_paths.board_of(self.cells, *WALKABLE, *able)
+        return craft_paths.board_of(self.cells, *WALKABLE, *able, UNKNOWN)
 
     def _go(self, goal: int, rng: np.random.Generator, *, dig: bool = True) -> int | None:
         """One action on a shortest way to a set of cells."""

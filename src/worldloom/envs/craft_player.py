@@ -2,8 +2,8 @@
 
 Each has wishes, drawn anew for every game, and follows them with detours and
 pauses; it drinks and eats when it has to, and hits back. None ever tries what the
-rules do not allow. Follow `worldloom.agents.policy.Policy` and read `info`; they
-must see that of the reset, which brings the map.
+rules do not allow. They know what they have seen, and look around for the rest. Follow
+`worldloom.agents.policy.Policy` and read `info`.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from worldloom.envs.craft_paths import INSIDE
-from worldloom.envs.craft_plan import COWS, ZOMBIES, Info, Plan
+from worldloom.envs.craft_plan import COWS, UNKNOWN, ZOMBIES, Info, Plan
 from worldloom.envs.craft_rules import ACTS, MOST, WALKABLE, Act, Item, Kind
 
 Values = dict[str, np.ndarray]
 Wish = tuple[Item, int]  # how many of an item to have
 Rng = np.random.Generator
 MOVES = (Act.LEFT, Act.RIGHT, Act.UP, Act.DOWN)
+DIRE = 2  # of drink or food: nothing else counts
 PATIENCE = 120  # steps after which a wish is given up
 
 
@@ -156,13 +157,18 @@ class Player:
         return int(Act.DO) if direction == self._plan.facing else int(Act.LEFT) + direction
 
     def _need(self, info: Info, rng: Rng) -> int | None:
-        """Drinks and eats: begins when it has little, ends when it has enough."""
+        """Drinks and eats: begins when it has little, ends when it has enough.
+
+        Looks for what it knows nowhere when it has next to nothing left.
+        """
         drink, food = int(info["drink"]), int(info["food"])
         self._thirsty = drink < MOST if self._thirsty else drink <= self._limits[0]
         self._hungry = food < MOST - 2 if self._hungry else food <= self._limits[1]
         action = self._plan.reach((Kind.WATER,), rng) if self._thirsty else None
         if action is None and self._hungry:
             action = self._plan.reach(COWS, rng)
+        if action is None and min(drink, food) <= DIRE:
+            return self._wander(rng)
         return action
 
     def _wish(self, rng: Rng) -> int | None:
@@ -177,20 +183,27 @@ class Player:
         return None
 
     def _wander(self, rng: Rng) -> int:
-        """Goes to some place, and takes or sets down a thing on the way now and then."""
+        """Goes to see some place, and takes or sets down a thing on the way now and then."""
         common = self._plan.ahead() in (Kind.TREE, Kind.STONE)
         if common and rng.random() < 0.25 and self._plan.can(Act.DO):
             return int(Act.DO)
         if rng.random() < 0.02 and self._plan.can(Act.PLACE_STONE):
             return int(Act.PLACE_STONE)
-        if self._aim is None or rng.random() < 0.03:
-            ground = INSIDE[np.isin(self._plan.cells[INSIDE], WALKABLE)]
-            self._aim = int(rng.choice(ground))
+        if self._aim is None or rng.random() < 0.01 or not self._fit(self._aim):
+            news = self._plan.cells[INSIDE] == UNKNOWN
+            known = rng.random() < 0.2 or not news.any()
+            ground = np.isin(self._plan.cells[INSIDE], WALKABLE) if known else news
+            self._aim = int(rng.choice(INSIDE[ground]))
         action = self._plan.walk(self._aim, rng, dig=self.skill.digs)
         if action is None:
             self._aim = None
             return self._plan.stray(rng)
         return action
+
+
+    def _fit(self, aim: int) -> bool:
+        """Whether one may still want to go there."""
+        return int(self._plan.cells[aim]) in (UNKNOWN, *WALKABLE)
 
 
 def _detour(rng: Rng) -> list[int]:
