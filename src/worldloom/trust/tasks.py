@@ -6,11 +6,12 @@ from typing import Any
 from worldloom.errors import WorldloomError
 from worldloom.trust.motion import Motion
 from worldloom.trust.task import Task
+from worldloom.trust.voe2d import Voe2d
 
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
-    return [Motion()]
+    return [Motion(), Voe2d()]
 
 
 def named(name: str) -> Task:

@@ -1,0 +1,423 @@
+"""Violation of expectation: is it surprised by what cannot be?
+
+Seven properties. For each, two possible films A and B that look the same to the pixel at
+one frame; exchanging what follows that frame makes two impossible ones of the very same
+pictures. A quad is right where the impossible pair surprises more, so whatever a picture
+does to surprise by itself cancels. Nobody trains on these films, and nothing is fitted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from worldloom import seeding
+from worldloom.data.store import Store
+from worldloom.data.types import Clip
+from worldloom.evaluate import statistics
+from worldloom.evaluate.report import Figure
+from worldloom.trust import discs, films, physics, pooling
+from worldloom.trust.discs import Bar
+from worldloom.trust.films import Disc, Film, FilmProbe
+from worldloom.trust.physics import FRAME
+from worldloom.trust.probe import Probe
+from worldloom.trust.rows import Row
+from worldloom.trust.simulated import Told
+from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
+
+FRAMES, SEAM = 32, 15
+"""Frames of a film, and the one at which A and B look the same."""
+WINDOW = 16
+STARTS = range(2, SEAM, 2)
+"""Windows of 16 frames that see the seam; all others cancel."""
+CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
+    "smoke": (6,),
+    "quick": (2, 6, 10),
+    "full": (2, 6, 10),
+}
+QUADS: Mapping[Budget, int] = {"smoke": 3, "quick": 20, "full": 200}
+LIBRARY: Mapping[Budget, int] = {"smoke": 28, "quick": 700, "full": 3500}
+CLIPS = ("AA", "BB", "AB", "BA")
+SCREEN = (120, 120, 130)
+GREEN = (70, 190, 80)
+FAR = (-50.0, -50.0)
+TIE = 1e-9
+"""Surprise that differs by less, relative to its size, does not differ."""
+
+Pair = tuple[Film, Film]
+AT_SEAM = SEAM * FRAME
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is random about a pair.
+
+    Args:
+      rng: for everything but the height.
+      height: at which things happen; training and test differ in it.
+    """
+
+    rng: np.random.Generator
+    height: float
+
+    def uniform(self, low: float, high: float) -> float:
+        """One number."""
+        return float(self.rng.uniform(low, high))
+
+
+def _screen(draw: Draw, radius: float) -> Bar:
+    """A screen in the middle, wide enough to hide a thing."""
+    half = radius + draw.uniform(0.5, 1.0)
+    return Bar(5 - half, 0.0, 5 + half, 10.0, SCREEN)
+
+
+def _crosser(draw: Draw, radius: float) -> Disc:
+    """Something that is in the middle, behind the screen, when the films meet."""
+    speed = draw.uniform(2.4, 3.0)
+    return Disc((5 - speed * AT_SEAM, draw.height), (speed, 0.0), radius=radius)
+
+
+def permanence(draw: Draw) -> Pair:
+    """Something goes behind the screen, or nothing does."""
+    radius = draw.uniform(0.6, 0.9)
+    screen, thing = _screen(draw, radius), _crosser(draw, radius)
+    nothing = replace(thing, place=FAR, speed=(0.0, 0.0))
+    return Film((thing,), (screen,)), Film((nothing,), (screen,))
+
+
+def continuity(draw: Draw) -> Pair:
+    """It falls behind the left screen or behind the right one."""
+    radius, speed = draw.uniform(0.5, 0.8), draw.uniform(2.4, 2.8)
+    half, x = radius + 0.3, draw.uniform(2.2, 3.0)
+    top, bottom = draw.height + radius + 0.4, draw.height - radius - 0.4
+    screens = tuple(Bar(c - half, bottom, c + half, top, SCREEN) for c in (x, 10 - x))
+    start = draw.height + speed * AT_SEAM
+    pair = (Film((Disc((c, start), (0.0, -speed), radius=radius),), screens) for c in (x, 10 - x))
+    left, right = pair
+    return left, right
+
+
+def solidity(draw: Draw) -> Pair:
+    """A block went down behind the screen, or none did; a ball follows it."""
+    radius, speed = draw.uniform(0.5, 0.8), draw.uniform(2.2, 2.6)
+    block = 0.8
+    hit = AT_SEAM + draw.uniform(0.15, 0.25)  # the ball meets the block after the films met
+    ball = Disc((5 - block - radius - speed * hit, draw.height), (speed, 0.0), radius=radius)
+    sink = (9.1 - draw.height) / hit
+    wall = Disc((5.0, 9.1), (0.0, -sink), radius=block, mass=np.inf, colour=GREEN, kind="square")
+    top = 9.1 - sink * (AT_SEAM - 0.2) + block  # the block is behind it well before they meet
+    screen = Bar(5 - block - 0.3, 0.0, 5 + block + 0.3, max(top, draw.height + 1), SCREEN)
+    gone = replace(wall, place=FAR, speed=(0.0, 0.0))
+    return Film((wall, ball), (screen,)), Film((gone, ball), (screen,))
+
+
+def gravity(draw: Draw) -> Pair:
+    """It rises under a weak or a strong pull and falls again; the films meet at the top."""
+    radius, drift = draw.uniform(0.6, 0.9), draw.uniform(0.5, 1.0)
+    top = draw.height + 3.2
+    x = 5 - drift * AT_SEAM
+
+    def thrown(g: float) -> Film:
+        start = top - g * AT_SEAM**2 / 2
+        return Film((Disc((x, start), (drift, g * AT_SEAM), (0.0, -g), radius),))
+
+    return thrown(draw.uniform(1.5, 2.0)), thrown(draw.uniform(4.5, 5.0))
+
+
+def inertia(draw: Draw) -> Pair:
+    """Two straight courses cross where the films meet."""
+    radius, speed = draw.uniform(0.6, 0.9), draw.uniform(1.8, 2.4)
+    first = draw.uniform(0.3, 0.6)
+    middle = np.array([5.0, draw.height])
+
+    def course(angle: float) -> Film:
+        way = speed * np.array([np.cos(angle), np.sin(angle)])
+        x, y = middle - AT_SEAM * way
+        return Film((Disc((float(x), float(y)), (float(way[0]), float(way[1])), radius=radius),))
+
+    return course(first), course(-first)
+
+
+def shape(draw: Draw) -> Pair:
+    """A disc or a square goes behind the screen."""
+    radius = draw.uniform(0.6, 0.9)
+    screen, thing = _screen(draw, radius), _crosser(draw, radius)
+    return Film((thing,), (screen,)), Film((replace(thing, kind="square"),), (screen,))
+
+
+def colour(draw: Draw) -> Pair:
+    """Something red or something blue goes behind the screen."""
+    radius = draw.uniform(0.6, 0.9)
+    screen, thing = _screen(draw, radius), _crosser(draw, radius)
+    return Film((thing,), (screen,)), Film((replace(thing, colour=discs.BLUE),), (screen,))
+
+
+PROPERTIES: Mapping[str, Callable[[Draw], Pair]] = {
+    "permanence": permanence,
+    "continuity": continuity,
+    "solidity": solidity,
+    "gravity": gravity,
+    "inertia": inertia,
+    "shape": shape,
+    "colour": colour,
+}
+
+
+@dataclass(frozen=True)
+class Voe2d:
+    """The task.
+
+    Args:
+      quads: of each property; the budget's own number by default.
+    """
+
+    quads: int | None = None
+    name: str = "voe2d"
+    version: int = 1
+    claim: str = "it is surprised by what cannot be"
+    requires: frozenset[str] = frozenset({"score"})
+    own_data: bool = True
+    chunk: int = 7
+
+    def items(self, setting: Setting) -> Sequence[Item]:
+        """Quads, the properties taking turns."""
+        contexts = CONTEXTS[setting.budget]
+        return [
+            Item(
+                key=f"{name}-{i}",
+                cluster=f"{name}-{i}",
+                split=name,
+                seed=item_seed(self.name, name, i, setting),
+                facts={"contexts": contexts},
+            )
+            for i in range(self.quads or QUADS[setting.budget])
+            for name in PROPERTIES
+        ]
+
+    def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
+        """Possible films of the same kinds, at other heights."""
+        library, kinds = [], list(PROPERTIES)
+        for i in range(LIBRARY[setting.budget]):
+            rng = np.random.default_rng(item_seed(self.name, "train", i, setting))
+            low = rng.random() < 0.5
+            height = float(rng.uniform(2.8, 4.2) if low else rng.uniform(5.8, 6.4))
+            if kinds[i % 7] == "gravity":
+                height = min(height, 4.2) if low else 4.2
+            library.append(PROPERTIES[kinds[i % 7]](Draw(rng, height))[i // 7 % 2])
+        return {"": films.record(path, library, FRAMES)}
+
+    def fingerprint(self, setting: Setting) -> str:
+        """Of the first quad of every property."""
+        some = [pair_of(item) for item in self.items(setting)[:7]]
+        return films.fingerprint(np.stack([films.shoot([a], 4).frames for a, _ in some]))
+
+    def nulls(self, setting: Setting) -> Mapping[str, Probe]:
+        """A coin; untrained networks come with the family."""
+        return {"coin": Unmoved("coin")}
+
+    def ceiling(self, setting: Setting) -> Probe:
+        """The simulator's pixel error."""
+        return FilmProbe()
+
+    def prepare(self, probe: Probe, setting: Setting) -> None:
+        """Nothing is learned about a probe."""
+
+    def answer(self, probe: Probe, items: Sequence[Item], prepared: None) -> Sequence[Answer]:
+        """1 where the impossible pair surprises more, 0 where it does not, a half for a tie."""
+        told = _surprise(probe, items)
+        return [
+            Answer(
+                _right(told["mean"][i]),
+                {
+                    "max": _right(told["max"][i]),
+                    "surprise": dict(zip(CLIPS, map(float, told["mean"][i]), strict=True)),
+                },
+            )
+            for i in range(len(items))
+        ]
+
+    def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
+        """Above the untrained network on every property, after Holm."""
+        raw = [name for name in pooling.nulls(rows) if name.startswith("untrained")]
+        reference = raw or ["coin"]
+        by = {name: [row for row in rows if row.split == name] for name in PROPERTIES}
+        figures: dict[str, Figure] = {"accuracy": _accuracy(rows, reference)}
+        chances: dict[str, float] = {}
+        for name, some in by.items():
+            figures[name] = _accuracy(some, reference)
+            if raw and (why := _withdrawn(some, raw)):
+                figures[name] = Figure.absent("1", why)
+            else:
+                chances[name] = pooling.chance(some, pooling.value, _average(reference), seed=seed)
+        adjusted = statistics.holm(chances)
+        known = [
+            name
+            for name, p in adjusted.items()
+            if p < 0.05 and (figures[name].value or 0) > (figures[name].null or 0)
+        ]
+        figures["accuracy_by_max"] = _rate([row.extra["max"] for row in rows], 0.5, None)
+        figures["auroc"] = _auroc(rows, seed=seed)
+        words = ", ".join(known) or "nothing"
+        return Verdict(figures, len(known) == len(PROPERTIES), f"it expects {words}")
+
+    def faults(self) -> Mapping[str, Fault]:
+        """One forgets what it does not see, one is surprised the wrong way round."""
+        return {
+            "forgetful": Fault(
+                lambda setting: Forgetful("forgets what is hidden"),
+                lambda v: (
+                    all(v.figures[p].value == 0.5 for p in ("permanence", "shape", "colour"))
+                    and v.figures["inertia"].value == 1
+                ),
+                "chance on permanence, shape and colour, and perfect on inertia",
+            ),
+            "negated": Fault(
+                lambda setting: Negated("negated surprise"),
+                lambda v: (v.figures["accuracy"].high or 1) < 0.4,
+                "near 0",
+            ),
+        }
+
+
+def pair_of(item: Item) -> Pair:
+    """The possible films A and B of a quad."""
+    rng = np.random.default_rng(item.seed)
+    height = float(rng.uniform(4.6, 5.4))
+    return PROPERTIES[item.split](Draw(rng, height if item.split != "gravity" else height - 0.2))
+
+
+def _surprise(probe: Probe, items: Sequence[Item]) -> dict[str, np.ndarray]:
+    """Mean and maximum over windows of the surprise of the four films of each quad, `[Q, 4]`."""
+    frames, states = [], []
+    for item in items:
+        shots = [films.shoot([film], FRAMES) for film in pair_of(item)]
+        told = [
+            [films.later(film, shot.place[0, t], shot.speed[0, t]).pack() for t in range(FRAMES)]
+            for film, shot in zip(pair_of(item), shots, strict=True)
+        ]
+        for clip in CLIPS:
+            before, after = ("AB".index(letter) for letter in clip)
+            cut = SEAM + 1
+            shown = [shots[before].frames[0, :cut], shots[after].frames[0, cut:]]
+            frames.append(np.concatenate(shown))
+            states.append(told[before][:cut] + told[after][cut:])
+    found = []
+    for context in items[0].facts["contexts"]:
+        for start in STARTS:
+            found.append(_window(probe, np.stack(frames), states, start, context))
+    scores = np.stack(found, 1).reshape(len(items), 4, -1)
+    return {"mean": scores.mean(-1), "max": scores.max(-1)}
+
+
+def _window(
+    probe: Probe, frames: np.ndarray, states: list[list[bytes]], start: int, context: int
+) -> np.ndarray:
+    """`[R]` mean surprise of the rest of one window, after its context."""
+    middle, end = start + context, start + WINDOW
+    seen = Clip(
+        frames={"main": torch.from_numpy(frames[:, start:middle])},
+        actions=films.no_actions(len(frames), context),
+        snapshots=tuple(row[middle - 1] for row in states),
+    )
+    came = Clip(
+        frames={"main": torch.from_numpy(frames[:, middle:end])},
+        actions=films.no_actions(len(frames), end - middle),
+    )
+    return probe.score(probe.observe(seen), came).double().mean(1).numpy()
+
+
+def _right(surprise: np.ndarray) -> float:
+    """Whether AA and BB surprise less than AB and BA; a half where they do not differ."""
+    possible, impossible = surprise[:2].sum(), surprise[2:].sum()
+    if abs(impossible - possible) <= TIE * (abs(impossible) + abs(possible)):
+        return 0.5
+    return float(impossible > possible)
+
+
+def _average(names: Sequence[str]) -> Callable[[Row], float]:
+    """The mean of several nulls of one row."""
+    return lambda row: float(np.mean([row.null[name] or 0.0 for name in names]))
+
+
+def _rate(hits: Sequence[float], null: float, ceiling: float | None) -> Figure:
+    """A rate of single quads, with Wilson's interval."""
+    if len(hits) < 2:
+        return Figure.absent("1", f"{len(hits)} quads give no interval")
+    low, high = statistics.wilson(sum(hits), len(hits))
+    return Figure(float(np.mean(hits)), low, high, "1", len(hits), null, ceiling)
+
+
+def _accuracy(rows: Sequence[Row], reference: Sequence[str]) -> Figure:
+    hits = [row.value for row in rows if row.value is not None]
+    untrained = float(np.mean([_average(reference)(row) for row in rows]))
+    return _rate(hits, untrained, pooling.mean(rows, pooling.ceiling))
+
+
+def _withdrawn(rows: Sequence[Row], raw: Sequence[str]) -> str:
+    """Why a property cannot be judged: who never learned is not at chance on it."""
+    mean = float(np.mean([_average(raw)(row) for row in rows]))
+    low, high = statistics.wilson(mean * len(rows), len(rows))
+    if 0.45 <= mean <= 0.55 or low <= 0.5 <= high:
+        return ""
+    return f"withdrawn: untrained networks are right in {mean:.0%} of the quads"
+
+
+def _auroc(rows: Sequence[Row], *, seed: int) -> Figure:
+    """Of single films: possible against impossible, by surprise alone."""
+    scores = np.array([[row.extra["surprise"][clip] for clip in CLIPS] for row in rows])
+    order = np.argsort(scores.ravel(), kind="stable")
+    quad, bad = order // 4, order % 4 >= 2
+
+    def area(counts: np.ndarray) -> np.ndarray:
+        weight = counts[:, quad]
+        below = np.cumsum(weight * ~bad, 1)
+        return (below * weight * bad).sum(1) / (2 * counts.sum(1)) ** 2
+
+    sums = statistics.unit_sums(len(rows))
+    found = statistics.Pool(sums, seed=seeding.stream(seed, "auroc")).estimate(area)
+    value, low, high = (float(x) for x in (found.value, found.low, found.high))
+    return Figure(value, low, high, "1", found.n, 0.5)
+
+
+class Unmoved(FilmProbe):
+    """Nothing surprises it."""
+
+    def score(self, state: Told, clip: Clip) -> torch.Tensor:
+        """Zeros."""
+        return torch.zeros(clip.frames["main"].shape[:2])
+
+
+class Negated(FilmProbe):
+    """What is right surprises it."""
+
+    def score(self, state: Told, clip: Clip) -> torch.Tensor:
+        """The simulator's surprise, the other way round."""
+        return -super().score(state, clip)
+
+
+class Forgetful(FilmProbe):
+    """What is hidden is no more."""
+
+    def films(self, told: Sequence[Film], steps: int) -> np.ndarray:
+        """What follows, but for what went behind a bar."""
+        frames = []
+        for film in told:
+            place, _ = physics.simulate(films.scenes_of([film]), steps + 1)
+            place = place[0].copy()
+            for k, disc in enumerate(film.discs):
+                gone = np.cumsum(_hidden(film, place[:, k], disc.radius)) > 0
+                place[gone, k] = np.nan
+            frames.append(films.draw(film, place, self.size)[1:])
+        return np.stack(frames)
+
+
+def _hidden(film: Film, place: np.ndarray, radius: float) -> np.ndarray:
+    """`[T]` where a thing is wholly behind a bar."""
+    found = np.zeros(len(place), bool)
+    for bar in film.bars:
+        across = (place[:, 0] - radius >= bar.left) & (place[:, 0] + radius <= bar.right)
+        down = (place[:, 1] - radius >= bar.bottom) & (place[:, 1] + radius <= bar.top)
+        found |= across & down
+    return found
