@@ -269,6 +269,9 @@ class Players:
         self._seen[row] = frame
         self._chance[row] = np.random.default_rng(seed)
 
+    def rest(self, row: int) -> None:
+        """Nothing is wanted of a row any more; it goes on, and costs next to nothing."""
+
     @torch.inference_mode()
     def act(self) -> dict[str, np.ndarray]:
         """Draws every row's next action."""

@@ -24,10 +24,13 @@ class Counting:
 
     def begin(self, frames, seeds):
         self.seen = np.zeros(len(frames), int)
-        self.seeds = np.array(seeds)
+        self.seeds, self.rested = np.array(seeds), []
 
     def replace(self, row, frame, seed):
         self.seen[row], self.seeds[row] = 0, seed
+
+    def rest(self, row):
+        self.rested.append(row)
 
     def act(self):
         number = (self.seeds >> 7) + self.seen
@@ -37,9 +40,9 @@ class Counting:
         self.seen += 1
 
 
-def play(rows: int, episodes: int = 5) -> list[Played]:
+def play(rows: int, episodes: int = 5, players: Counting | None = None) -> list[Played]:
     envs = [PixelEnv(GAME) for _ in range(rows)]
-    return play_all(envs, Counting(), starts(episodes, 0), max_frames=40)
+    return play_all(envs, players or Counting(), starts(episodes, 0), max_frames=40)
 
 
 def test_an_episode_does_not_depend_on_the_row_it_is_played_in():
@@ -48,6 +51,12 @@ def test_an_episode_does_not_depend_on_the_row_it_is_played_in():
     assert key(one) == key(three) == key(eight)
     assert [p.seed for p in one] == starts(5, 0)
     assert all(p.length <= 40 for p in one)
+
+
+def test_a_row_rests_when_no_episode_is_left_for_it():
+    counting = Counting()
+    play(3, 4, counting)
+    assert sorted(counting.rested) == [0, 1, 2]
 
 
 def test_the_starts_are_the_same_for_whoever_plays():

@@ -1,15 +1,15 @@
 """Any policy in a real environment: a trained agent's folder, or a player by its name."""
 
 from worldloom.agents.acting import Played, Told, play_all, play_one, starts
-from worldloom.agents.choose import choose
+from worldloom.agents.choose import PolicyMaker, choose
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import PixelEnv
 from worldloom.errors import WorldloomError
-from worldloom.hub import TrainedMaker, check_actions, load_team
+from worldloom.hub import TrainedMaker, check_actions, maker_of
 
 
 def play_checkpoint(
-    checkpoint: str,
+    checkpoint: str | TrainedMaker,
     setup: Setup,
     *,
     episodes: int,
@@ -22,7 +22,8 @@ def play_checkpoint(
     """Whole episodes from the same starts whoever acts.
 
     Args:
-      checkpoint: a run, the folder of a trained agent, or a player's name.
+      checkpoint: a run or the folder of a trained agent, `plan:` before it to have it search
+        before it acts; or a player's name.
       setup: of the environment.
       episodes: how many.
       seed: of the starts.
@@ -36,17 +37,22 @@ def play_checkpoint(
             f"{episodes} episodes in {rows} rows make no sense", "give 1 or more", code=2
         )
     env, begin = PixelEnv(setup), starts(episodes, seed)
-    (maker, *others) = choose(checkpoint, load=TrainedMaker)
-    if others:
-        raise WorldloomError(f"`{checkpoint}` names several policies", "give one at a time", code=2)
+    maker = _only(checkpoint) if isinstance(checkpoint, str) else checkpoint
     if isinstance(maker, TrainedMaker):
         check_actions(maker.path, env.action)
-        team = load_team(maker.path, task)
+        players = maker.players(task)
         envs = [env, *(PixelEnv(setup) for _ in range(min(rows, episodes) - 1))]
-        return play_all(envs, team, begin, max_frames=max_frames, progress=progress)
+        return play_all(envs, players, begin, max_frames=max_frames, progress=progress)
     played = []
     for number, start in enumerate(begin):
         played.append(play_one(env, maker(env), start, max_frames=max_frames))
         if progress:
             progress(number + 1, episodes)
     return played
+
+
+def _only(name: str) -> PolicyMaker:
+    maker, *others = choose(name, load=maker_of)
+    if others:
+        raise WorldloomError(f"`{name}` names several policies", "give one at a time", code=2)
+    return maker

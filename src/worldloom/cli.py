@@ -43,6 +43,10 @@ OTHERS = {
     "train": Verb("train:resume", "Continues a training run exactly where it stopped."),
     "dream": Verb("agent:dream", "Trains the agent of a run in its own dreams."),
     "act": Verb("agent:act", "Plays a real environment with any policy, and says how well."),
+    "plan": Verb(
+        "plan:plan",
+        "Plays a real environment with an agent that searches its world before it acts.",
+    ),
     "serve": Verb("serve:serve", "Serves a trained agent to programs: frames in, actions out."),
     "ls": Verb("ls:ls", "Lists worlds of the package, runs, stores, environments, sizes or lies."),
 }

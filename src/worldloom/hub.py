@@ -10,20 +10,27 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch.nn import Module
+
 from worldloom.actions import ActionSpec
+from worldloom.agents.planners import Planners
+from worldloom.agents.planning import Planner, Search
 from worldloom.agents.trained import Team, Trained
+from worldloom.envs.make import Setup
 from worldloom.errors import WorldloomError
 from worldloom.models.agent import (
     Agent,
     AgentShape,
+    NumberHead,
     PolicyHead,
     WorldAgent,
     choose_action,
+    draw_action,
 )
 from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
@@ -146,12 +153,28 @@ def load_policy(run: str | Path, world: DreamWorld, name: str = "dream") -> Poli
     assert world.agent is not None
     if Stage.open(Path(run) / name).config["stage"] == "agent":
         return world.agent.policy
-    stage = finished(Path(run) / name)
     policy = copy.deepcopy(world.agent.policy)
+    _load_part(policy, Path(run) / name, "policy.")
+    return policy
+
+
+def load_value(run: str | Path, world: DreamWorld, name: str = "dream") -> NumberHead | None:
+    """What a policy that learned in imagination thinks is still to come; None for a clone."""
+    assert world.agent is not None
+    if Stage.open(Path(run) / name).config["stage"] == "agent":
+        return None
+    value = NumberHead(world.dynamics.shape.width, world.agent.shape, 1)
+    _load_part(value, Path(run) / name, "value.")
+    return value
+
+
+def _load_part(module: Module, path: Path, prefix: str) -> None:
+    """Those of a finished stage's weights whose names begin with `prefix`, to be used as is."""
+    stage = finished(path)
     found = read_tensors(stage.weights)[0]
-    part = {k.removeprefix("policy."): v for k, v in found.items() if k.startswith("policy.")}
-    load_strictly(policy, part, f"`{stage.weights}`")
-    return policy.eval().requires_grad_(False)
+    part = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+    load_strictly(module, part, f"`{stage.weights}`")
+    module.eval().requires_grad_(False)
 
 
 def load_team(path: str | Path, task: str | None = None) -> Team:
@@ -162,41 +185,112 @@ def load_team(path: str | Path, task: str | None = None) -> Team:
         or RUN for the latter where there is one.
       task: that is asked of it; the one that it was trained for by default.
     """
+    world, policy, task = _agent(_agent_folder(Path(path)), task)
+    return Team(world, partial(choose_action, policy), task)
+
+
+def load_planners(
+    path: str | Path,
+    search: Search | None = None,
+    *,
+    task: str | None = None,
+    passes: int | None = None,
+) -> Planners:
+    """A trained agent that searches its world before it acts in a real environment.
+
+    The first candidates are what its policy would do; where it learned in imagination, its
+    own value estimate says what is still to come after the last imagined step.
+
+    Args:
+      path: as of `load_team`.
+      search: how far and how widely.
+      task: as of `load_team`.
+      passes: denoising passes of an imagined frame; by default as the run's world is drawn.
+
+    Raises:
+      WorldloomError: the agent only imitates, and has no world to search.
+    """
     path = _agent_folder(Path(path))
+    if Stage.open(path).config.get("lessons", {}).get("alone"):
+        raise WorldloomError(
+            f"`{path}` learned by imitation alone, so it has no world to plan in",
+            f"train an agent in a world: `worldloom train agent STORE --run {path.parent}`",
+        )
+    sampler = None if passes is None else replace(_own_sampler(path.parent), passes=passes)
+    world, policy, task = _agent(path, task, sampler)
+    head = load_value(path.parent, world, path.name)
+    value = None if head is None else lambda heard: head.mean(head(heard)[:, 0])
+    planner = Planner(world, search or Search(), prior=partial(draw_action, policy), value=value)
+
+    def decide(heard: Any, state: Any) -> dict[str, Any]:
+        """For who asks without a memory of plans, as a server does."""
+        return planner.plan(state, state.seeds, state.ring.count).first()
+
+    return Planners(Team(world, decide, task), planner)
+
+
+def _agent(
+    path: Path, task: str | None, sampler: Sampler | None = None
+) -> tuple[DreamWorld, PolicyHead, str | None]:
+    """The world of a trained agent's folder, its policy, and what is asked of it."""
     stage = finished(path)
     if stage.config["stage"] not in ("agent", "dream"):
         raise WorldloomError(
             f"`{path}` is no agent but a {stage.config['stage']}",
             f"train one: `worldloom train agent STORE --run {path.parent}`",
         )
-    world = load_agent(path.parent, name="agent" if stage.config["stage"] == "dream" else path.name)
+    name = "agent" if stage.config["stage"] == "dream" else path.name
+    world = load_agent(path.parent, sampler, name)
     assert world.agent is not None
     if task is not None:
         world.agent.task(task)
     policy = load_policy(path.parent, world, path.name)
-    task = task or stage.config.get("dreaming", {}).get("task")
-    return Team(world, partial(choose_action, policy), task)
+    return world, policy, task or stage.config.get("dreaming", {}).get("task")
 
 
 def _agent_folder(path: Path) -> Path:
     """The stage that acts: `path` itself, or of a run the one that learned most."""
+    if not path.is_dir():
+        raise WorldloomError(
+            f"there is no policy `{path}`",
+            "give RUN/agent, RUN/policy or RUN/dream, or a RUN that has one of them",
+        )
     stages = [path / name for name in ("dream", "agent", "policy")]
     return next((stage for stage in stages if (stage / "weights.safetensors").exists()), path)
 
 
+def maker_of(path: Path, plans: bool) -> "TrainedMaker":
+    """For a trained agent's folder; it searches before it acts where it `plans`."""
+    return TrainedMaker(path, Search() if plans else None)
+
+
 @dataclass(frozen=True)
 class TrainedMaker:
-    """Makes the player of a trained agent's folder, in whichever process it is to play."""
+    """Makes the player of a trained agent's folder, in whichever process it is to play.
+
+    Args:
+      path: as of `load_team`.
+      search: how it searches its world before it acts; None where it does not.
+      passes: as of `load_planners`.
+    """
 
     path: Path
+    search: Search | None = None
+    passes: int | None = None
 
     @property
     def name(self) -> str:
-        return str(self.path)
+        return str(self.path) if self.search is None else f"plan:{self.path}"
+
+    def players(self, task: str | None = None) -> Team | Planners:
+        """For several games at once."""
+        if self.search is None:
+            return load_team(self.path, task)
+        return load_planners(self.path, self.search, task=task, passes=self.passes)
 
     def __call__(self, stage: Any) -> Trained:
         check_actions(self.path, stage.action)
-        return Trained(load_team(self.path))
+        return Trained(self.players())
 
 
 def check_actions(path: Path, actions: ActionSpec) -> None:
@@ -207,6 +301,12 @@ def check_actions(path: Path, actions: ActionSpec) -> None:
             f"`{path}` acts with {own.describe()}, this environment takes {actions.describe()}",
             "choose an agent that was trained on recordings of it",
         )
+
+
+def recorded_setup(path: Path, env: str) -> Setup:
+    """How an environment is seen and entered in the recordings of a trained agent's folder."""
+    info = finished(_agent_folder(path)).config["info"]
+    return Setup.from_json(env, info["env_kwargs"])
 
 
 def _own_sampler(run: Path) -> Sampler:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from worldloom import seeding
-from worldloom.agents.policy import Policy
+from worldloom.agents.policy import Players, Policy
 from worldloom.envs.pixel import Outcome, PixelEnv
 from worldloom.errors import WorldloomError
 
@@ -31,15 +31,6 @@ class Played:
     length: int
     terminated: bool
     info: dict[str, Any] = field(default_factory=dict)
-
-
-class Players(Protocol):
-    """Acts in several games at once; `agents.trained.Team` does."""
-
-    def begin(self, frames: np.ndarray, seeds: Sequence[int]) -> None: ...
-    def replace(self, row: int, frame: np.ndarray, seed: int) -> None: ...
-    def act(self) -> dict[str, np.ndarray]: ...
-    def see(self, values: dict[str, np.ndarray], frames: np.ndarray) -> Any: ...
 
 
 def starts(episodes: int, seed: int) -> list[int]:
@@ -90,6 +81,8 @@ def play_all(
                     row.begin(upcoming, seeds[upcoming])
                     players.replace(place, row.now.frame, _chance(row.seed))
                     upcoming += 1
+                else:
+                    players.rest(place)
     return [done[number] for number in range(len(seeds))]
 
 

@@ -50,21 +50,27 @@ class Named:
         )
 
 
+def planning(name: str) -> tuple[Path, bool]:
+    """The folder of a trained agent, and whether it is to search before it acts: `plan:RUN`."""
+    return Path(name.removeprefix("plan:")), name.startswith("plan:")
+
+
 def choose(
-    text: str, *, load: Callable[[Path], PolicyMaker] | None = None
+    text: str, *, load: Callable[[Path, bool], PolicyMaker] | None = None
 ) -> tuple[PolicyMaker, ...]:
     """The policies that `text` names, separated by commas; recordings take turns with them.
 
     Args:
-      text: for example `random`, `random,random,scripted` or `runs/agent`. What is
-        neither a file nor a folder and looks like a name is the name of a player.
-      load: reads a trained agent from its folder or file.
+      text: for example `random`, `random,random,scripted`, `runs/agent`, or `plan:runs/agent`
+        for an agent that searches before it acts. What is neither a file nor a folder and looks
+        like a name is the name of a player.
+      load: makes a trained agent from its folder or file, and whether it searches.
     """
     return tuple(_one(part.strip(), load) for part in text.split(","))
 
 
-def _one(name: str, load: Callable[[Path], PolicyMaker] | None) -> PolicyMaker:
-    path = Path(name)
+def _one(name: str, load: Callable[[Path, bool], PolicyMaker] | None) -> PolicyMaker:
+    path, plans = planning(name)
     if name in NAMES or (name.isidentifier() and not path.exists()):
         return Named(name)
     if not path.exists():
@@ -77,4 +83,4 @@ def _one(name: str, load: Callable[[Path], PolicyMaker] | None) -> PolicyMaker:
             f"`{path}` is not a policy: this version cannot read trained agents yet",
             f"choose {' or '.join(NAMES)}",
         )
-    return load(path)
+    return load(path, plans)

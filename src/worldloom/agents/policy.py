@@ -3,7 +3,7 @@
 Policies know action specs and frames, never a concrete environment or model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +30,30 @@ class Policy(Protocol):
           info: the environment's ground truth, where it gives any.
           rng: all the randomness a policy may use.
         """
+        ...
+
+
+class Players(Protocol):
+    """Acts in several games at once, batched; `agents.trained.Team` does."""
+
+    def begin(self, frames: np.ndarray, seeds: Sequence[int]) -> None:
+        """Begins an episode in every row, with frames `[B, H, W, 3]`."""
+        ...
+
+    def replace(self, row: int, frame: np.ndarray, seed: int) -> None:
+        """Begins another episode in one row, with a frame `[H, W, 3]`."""
+        ...
+
+    def rest(self, row: int) -> None:
+        """Says that nothing is wanted of a row until it is replaced."""
+        ...
+
+    def act(self) -> dict[str, np.ndarray]:
+        """What every row does next: component name to `[B, ...]`."""
+        ...
+
+    def see(self, values: dict[str, np.ndarray], frames: np.ndarray) -> Any:
+        """Takes in what was done, and the frames that came of it."""
         ...
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from worldloom.actions import Action
-from worldloom.agents.policy import Values
+from worldloom.agents.policy import Players, Values
 from worldloom.data.types import Clip
 from worldloom.world import World, require
 
@@ -27,6 +27,8 @@ class Team:
       world: that it sees through, with `observe`, `features` and `rows`.
       decide: features and state to actions.
       task: that is asked of it; None for the first that the agent knows.
+
+    `state` is the world's, of all games, after `begin`.
     """
 
     def __init__(self, world: World, decide: Decide, task: str | None = None) -> None:
@@ -34,7 +36,7 @@ class Team:
             require(world, capability, "a trained agent")
         self.world: Any = world
         self.decide, self.task = decide, task
-        self._state: Any = None
+        self.state: Any = None
 
     @torch.inference_mode()
     def begin(self, frames: np.ndarray, seeds: Sequence[int]) -> None:
@@ -44,17 +46,20 @@ class Team:
           frames: `[B, H, W, 3]` uint8, the first of each.
           seeds: `[B]` of each row's own chance.
         """
-        self._state = self._start(frames, seeds)
+        self.state = self._start(frames, seeds)
 
     @torch.inference_mode()
     def replace(self, row: int, frame: np.ndarray, seed: int) -> None:
         """Begins another episode in one row; the others keep every bit."""
-        self._state.put(row, self._start(frame[None], [seed]))
+        self.state.put(row, self._start(frame[None], [seed]))
+
+    def rest(self, row: int) -> None:
+        """Nothing is wanted of a row any more; it goes on, since the batch keeps its shape."""
 
     @torch.inference_mode()
     def act(self) -> dict[str, np.ndarray]:
         """What every row does next: component name to `[B, ...]`."""
-        chosen = self.decide(self.world.features(self._state), self._state)
+        chosen = self.decide(self.world.features(self.state), self.state)
         return {name: value.cpu().numpy() for name, value in chosen.items()}
 
     @torch.inference_mode()
@@ -71,7 +76,7 @@ class Team:
         known = torch.ones(len(frames), dtype=torch.bool)
         action = Action({k: torch.as_tensor(v) for k, v in values.items()}, known)
         newest = Clip(frames={"main": torch.as_tensor(frames)[:, None]})
-        self._state, step = self.world.observe(self._state, action, newest)
+        self.state, step = self.world.observe(self.state, action, newest)
         return step
 
     def _start(self, frames: np.ndarray, seeds: Sequence[int]) -> Any:
@@ -81,9 +86,9 @@ class Team:
 
 
 class Trained:
-    """One player of a `Team` behind `Policy`: for recorders and everyone who plays one game."""
+    """One player of a `Team` or of `Planners` behind `Policy`: for everyone who plays one game."""
 
-    def __init__(self, team: Team) -> None:
+    def __init__(self, team: Players) -> None:
         self._team = team
         self._last: Values | None = None
 

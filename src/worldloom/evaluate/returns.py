@@ -98,8 +98,8 @@ def summary(played: Sequence[Played], *, seed: int = 0) -> str:
     )
 
 
-def to_json(played: Sequence[Played]) -> str:
-    """Every episode, as a JSON text."""
+def to_json(played: Sequence[Played], **facts: Any) -> str:
+    """Every episode, as a JSON text; `facts` stand before them."""
     rows: list[dict[str, Any]] = [
         {
             "seed": one.seed,
@@ -109,7 +109,7 @@ def to_json(played: Sequence[Played]) -> str:
         }
         for one in played
     ]
-    return json.dumps({"episodes": rows}, indent=1) + "\n"
+    return json.dumps({**facts, "episodes": rows}, indent=1) + "\n"
 
 
 _ratio: Statistic = lambda sums: sums[:, 0] / sums[:, 1]  # noqa: E731

@@ -235,13 +235,22 @@ def listen(agent: Agent, layers: Stack, said: list[tuple[Tensor, Tensor]], mind:
     mind.heard.copy_(x[:, 0])
 
 
-def choose_action(policy: PolicyHead, heard: Tensor, state: Any) -> dict[str, Tensor]:
+def draw_action(
+    policy: PolicyHead, heard: Tensor, seeds: Tensor, frames: Tensor
+) -> dict[str, Tensor]:
     """One action for every row, drawn as a function of (seed, frame).
 
     Args:
       policy: that acts.
       heard: `[B, W]` features of the rows.
-      state: of the dream, whose seeds and frame numbers decide the draw.
+      seeds: `[B]` int64.
+      frames: `[B]` int64.
     """
     size = sum(parameters_of(policy.actions))
-    return policy.now(heard).sample(noise(state.seeds, state.ring.count, _CHOICE, (size,)))
+    seeds, frames = seeds.to(heard.device), frames.to(heard.device)
+    return policy.now(heard).sample(noise(seeds, frames, _CHOICE, (size,)))
+
+
+def choose_action(policy: PolicyHead, heard: Tensor, state: Any) -> dict[str, Tensor]:
+    """One action for every row, drawn with the seeds and frame numbers of a dream's state."""
+    return draw_action(policy, heard, state.seeds, state.ring.count)

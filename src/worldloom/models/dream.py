@@ -179,6 +179,11 @@ class DreamWorld:
                 "draw its frames with hold=0",
             )
         grid = dynamics.shape.grid
+        if self.sampler.passes < 1 or grid % self.sampler.passes:
+            raise WorldloomError(
+                f"{self.sampler.passes} passes a frame do not fit a grid of {grid}",
+                f"choose a power of two up to {grid}",
+            )
         self._committed = round(self.sampler.context * grid)  # index of the context's level
         self._step: Callable[[DreamState, Tensor], None] = self.advance
 
@@ -239,6 +244,8 @@ class DreamWorld:
           action: that was done: values `[B, ...]`, known `[B]`.
           clip: `[B, T, ...]` frames or latents, the last of which is new. A tokenizer that
             sees through time makes more of a frame with those before it.
+
+        An ending that was predicted for an earlier frame is taken back: reality went on.
         """
         kind = require_start(self, clip)
         latents = clip.latents if kind == "latents" else self.encode(clip.frames["main"])
@@ -246,6 +253,8 @@ class DreamWorld:
         token = self.dynamics.action(action)
         newest = latents[:, -1].to(self.device, torch.float32)
         self._commit(state, newest, self._walk(state, token))
+        if state.mind is not None:
+            state.mind.over.zero_()
         return state, self._told(state)
 
     def features(self, state: DreamState) -> Tensor:

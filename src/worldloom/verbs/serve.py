@@ -1,9 +1,5 @@
 """`worldloom serve`: a trained agent that other programs use."""
 
-from pathlib import Path
-
-from worldloom.errors import WorldloomError
-
 
 def serve(
     policy: str,
@@ -19,7 +15,8 @@ def serve(
     """Serves a trained agent to programs: frames in, actions out.
 
     Args:
-      policy: RUN/agent, RUN/policy or RUN/dream, or a RUN.
+      policy: RUN/agent, RUN/policy or RUN/dream, or a RUN; plan: before it, and the agent
+        searches its world before it acts.
       task: that is asked of the agent where a client asks for none.
       host: address to listen on; another than 127.0.0.1 lets other machines in.
       port: port to listen on; 0 takes any free one.
@@ -28,18 +25,14 @@ def serve(
       key_file: file with a key that clients must bring as `api_key`, made where missing.
       seed: of the agent's chance.
     """
-    from worldloom.hub import load_team
+    from worldloom.agents.choose import planning
+    from worldloom.hub import load_planners, load_team
     from worldloom.play.guard import read_token
     from worldloom.serving.server import Offer, serve_policy
     from worldloom.starts import spare_a_core
 
-    if not Path(policy).is_dir():
-        raise WorldloomError(
-            f"there is no policy `{policy}`",
-            "give RUN/agent, RUN/policy or RUN/dream, or a RUN that has one of them",
-        )
+    path, plans = planning(policy)
     key = None if key_file is None else read_token(key_file)
-    team = load_team(policy, task)
+    team = load_planners(path, task=task).team if plans else load_team(path, task)
     spare_a_core()
-    name = str(Path(policy))
-    serve_policy(team, Offer(name, host, port, rows, max_clients, seed, key))
+    serve_policy(team, Offer(policy.rstrip("/"), host, port, rows, max_clients, seed, key))

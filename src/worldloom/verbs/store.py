@@ -25,8 +25,8 @@ def record(
       env: id of the environment, see `worldloom ls envs`; MODULE:ID imports a module first.
       store: folder of the store; made where it is missing, added to where it is there.
       episodes: how many to add.
-      policy: who acts: random, scripted, the folder of a trained agent, or several with
-        commas, who take turns.
+      policy: who acts: random, scripted, the folder of a trained agent, plan:FOLDER to have it
+        search before it acts, or several with commas, who take turns.
       seed: of everything; the same seed again goes on where it stopped.
       workers: processes that play.
       size: side of the frames in pixels; the environment's own by default.
@@ -61,11 +61,11 @@ def record(
     print(made)
 
 
-def _trained(path: Path) -> Any:
+def _trained(path: Path, plans: bool) -> Any:
     """A trained agent's maker; torch is imported only by who asks for one."""
-    from worldloom.hub import TrainedMaker
+    from worldloom.hub import maker_of
 
-    return TrainedMaker(path)
+    return maker_of(path, plans)
 
 
 def data(store: str, *, episodes: bool = False) -> None:
