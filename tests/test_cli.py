@@ -36,7 +36,7 @@ def test_help_shows_the_newcomers_verbs_first() -> None:
     text = worldloom("--help").stdout
     shown = [line.split("  ")[1] for line in text.splitlines() if line.startswith("  ")]
     assert shown == list(cli.VERBS)
-    assert shown[:3] == ["quickstart", "play", "eval"]
+    assert shown[:4] == ["quickstart", "play", "grow", "eval"]
     assert worldloom().stdout == text
 
 

@@ -16,7 +16,7 @@ import torch
 from worldloom import correct as correcting
 from worldloom.agents.choose import choose
 from worldloom.configs import Batches, nano
-from worldloom.correct import Correction, Plan, correct, dreamer, line
+from worldloom.correct import Correction, Plan, correct, dreamer
 from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
 from worldloom.data.gather import Quota, gather, gathered
@@ -28,6 +28,7 @@ from worldloom.envs import CRAFT
 from worldloom.envs.make import Setup
 from worldloom.envs.reenter import moment_at
 from worldloom.errors import WorldloomError
+from worldloom.evaluate.exam import line
 from worldloom.evaluate.gap import Returns
 from worldloom.hub import load_team
 from worldloom.progress import Progress

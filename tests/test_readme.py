@@ -25,6 +25,7 @@ SMOKE = {
     "worldloom train dynamics": "--steps 2",
     "worldloom train agent": "--steps 2",
     "worldloom dream": "--steps 2 --contexts 4",
+    "worldloom correct": "--rounds 1 --steps 40 --updates 2 --dreams 2 --starts 2 --horizon 4",
     "worldloom act": "--episodes 2 --max-frames 20",
     "worldloom eval": "--episodes 2",
     "worldloom play": "--no-open --port 0",

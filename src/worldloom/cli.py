@@ -30,6 +30,10 @@ class Verb:
 FIRST = {
     "quickstart": Verb("start:quickstart", "Runs the whole loop once, small, in minutes."),
     "play": Verb("world:play", "Opens a page in which a person enters a world."),
+    "grow": Verb(
+        "correct:grow",
+        "Grows an agent from nothing: learns, dreams, tries for real, repairs.",
+    ),
     "eval": Verb("world:evaluate", "Scores a world on recordings, or asks what it knows."),
 }
 OTHERS = {
@@ -42,6 +46,10 @@ OTHERS = {
     "train policy": Verb("agent:policy", "Trains a policy by imitation alone."),
     "train": Verb("train:resume", "Continues a training run exactly where it stopped."),
     "dream": Verb("agent:dream", "Trains the agent of a run in its own dreams."),
+    "correct": Verb(
+        "correct:correct",
+        "Repairs a world and its agent with a little real experience, in rounds.",
+    ),
     "act": Verb("agent:act", "Plays a real environment with any policy, and says how well."),
     "plan": Verb(
         "plan:plan",

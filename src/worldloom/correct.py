@@ -11,7 +11,7 @@ done is kept, so an interrupted correction goes on where it was, and to the same
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from worldloom.envs.pixel import PixelEnv
 from worldloom.envs.reenter import Moment
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import exam as exams
-from worldloom.evaluate.exam import Exam, figure, gap_figures, rate_figures, returns_of
+from worldloom.evaluate.exam import Exam, figure, gap_figures, line, rate_figures, returns_of
 from worldloom.evaluate.findings import ask_again, enter_all
 from worldloom.evaluate.gap import Act, removed
 from worldloom.evaluate.moments import entries, setup_of, spread
@@ -365,32 +365,3 @@ def dreamer(folder: Path) -> tuple[DreamWorld, Act]:
         return choose_action(policy, world.features(state), state)
 
     return world, act
-
-
-def line(report: Mapping[str, Any]) -> str:
-    """A round in one line, for people."""
-    words = [f"round {report['round']}: real return {_text(report['return'])}"]
-    if "not applicable" in report:
-        return f"{words[0]}; the gap is not applicable: {report['not applicable']}"
-    for name in ("agent", "planner"):
-        if name in report:
-            gap = report[name]["gap"]
-            terms = f"dynamics {_text(gap['dynamics'])} + reward {_text(gap['reward'])}"
-            words.append(f"{name}'s gap {_text(gap['gap'])} = {terms}")
-    if "forbidden" in report["deeds"]:
-        rates = report["deeds"]
-        words.append(f"forbidden {_text(rates['forbidden'])}, omission {_text(rates['omission'])}")
-    for name, share in report.get("gap_removed", {}).items():
-        words.append(f"{name}'s gap removed {_text(share)}")
-    lies = report["lies"]
-    words.append(f"lies: {lies['new']} new, {lies['open']} open, {lies['closed']} closed")
-    return "; ".join(words)
-
-
-def _text(found: Mapping[str, Any]) -> str:
-    """A figure with its interval."""
-    if found["value"] is None:
-        return "unknown"
-    if found["low"] is None:
-        return f"{found['value']:.2f}"
-    return f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"

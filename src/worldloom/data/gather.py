@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from worldloom import seeding
-from worldloom.data.store import Store
+from worldloom.data.store import Split, Store
 from worldloom.data.take import Take, play_episode
 from worldloom.envs.make import Setup
 from worldloom.envs.pixel import Outcome, PixelEnv
@@ -31,6 +31,7 @@ class Quota:
       seed: of the environment's starts and the policy's dice.
       most: frames of an episode at most; None: until it ends by itself.
       begin: moments to begin at, in turns, in place of fresh starts.
+      split: of the episodes; None holds out the store's own share of the seeds.
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Quota:
     seed: int = 0
     most: int | None = None
     begin: Sequence[Moment] = field(default=())
+    split: Split | None = "train"
 
 
 def gathered(store: Store, labels: Labels) -> list[str]:
@@ -60,8 +62,8 @@ def gather(
 ) -> list[str]:
     """Lets a policy act until the store holds the quota; gives the names of its episodes.
 
-    They are for training: none is held out. Where episodes begin at moments, the ground truth of
-    their first frame is not known, and they keep none.
+    Where episodes begin at moments, the ground truth of their first frame is not known, and they
+    keep none.
 
     Args:
       store: that the episodes are appended to.
@@ -87,7 +89,7 @@ def gather(
         at = _Reentered(env, quota.begin[number % len(quota.begin)]) if quota.begin else env
         episode: Any = play_episode(at, policy, take, name=quota.name)  # type: ignore[arg-type]
         known = {"labels": dict(quota.labels), "seed": None if quota.begin else seed}
-        names.append(store.append(replace(episode, **known), split="train"))
+        names.append(store.append(replace(episode, **known), split=quota.split))
         done += len(episode) - 1
         if progress:
             progress(done, quota.steps)

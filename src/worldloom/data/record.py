@@ -108,7 +108,7 @@ def record(
     makers = tuple(policies)
     for maker in makers:
         maker(first)  # a policy that cannot play here says so now
-    opened = _open(store, first, keep)
+    opened = open_for(store, first, keep)
     takes = _takes(opened, episodes, seed, keep)
     begin = time.monotonic()
     run = (
@@ -138,7 +138,7 @@ def record(
     return Recorded(opened.path, done, frames, total / max(done, 1), seconds)
 
 
-def _open(path: str | Path, env: PixelEnv, keep: Keep) -> Store:
+def open_for(path: str | Path, env: PixelEnv, keep: Keep) -> Store:
     """The store, made or checked to be of this environment and to keep what is asked for."""
     info = StoreInfo(
         action=env.action,

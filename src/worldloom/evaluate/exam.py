@@ -4,7 +4,7 @@ Return in the real environment is not its business: only what the world says, an
 it is true. Knows worlds, policies and moments; no model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,3 +201,33 @@ def returns_of(figures: dict[str, Any]) -> Returns:
     rows = figures["rows"]
     arrays = {name: np.array(rows[name]) for name in ("imagined", "judged", "real")}
     return Returns(tuple(rows["episodes"]), **arrays)
+
+
+def line(report: Mapping[str, Any]) -> str:
+    """A round in one line, for people."""
+    words = [f"round {report['round']}: real return {figure_text(report['return'])}"]
+    if "not applicable" in report:
+        return f"{words[0]}; the gap is not applicable: {report['not applicable']}"
+    for name in ("agent", "planner"):
+        if name in report:
+            gap = report[name]["gap"]
+            gap_text, *terms = (figure_text(gap[part]) for part in ("gap", "dynamics", "reward"))
+            words.append(f"{name}'s gap {gap_text} = dynamics {terms[0]} + reward {terms[1]}")
+    if "forbidden" in report["deeds"]:
+        words += [
+            f"{name} {figure_text(report['deeds'][name])}" for name in ("forbidden", "omission")
+        ]
+    for name, share in report.get("gap_removed", {}).items():
+        words.append(f"{name}'s gap removed {figure_text(share)}")
+    lies = report["lies"]
+    words.append(f"lies: {lies['new']} new, {lies['open']} open, {lies['closed']} closed")
+    return "; ".join(words)
+
+
+def figure_text(found: Mapping[str, Any]) -> str:
+    """A figure with its interval."""
+    if found["value"] is None:
+        return "unknown"
+    if found["low"] is None:
+        return f"{found['value']:.2f}"
+    return f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
