@@ -181,7 +181,7 @@ def test_lies_are_listed_the_open_ones_first(
     assert "no lie" in capsys.readouterr().out
     ledger, dream = Ledger.open(run, store.info), store.read(store.split("train")[0])
     for name in ("table", "wall", "sword"):
-        facts = {"said": {"swords": 1, "reward": 0.5}, "truth": {"swords": 0}}
+        facts = {"said": {"swords": 1, "reward": 0.5}, "truth": {"swords": 0, "rms error": 0.04}}
         what = f"makes a {name} of nothing"
         ledger.add(Find("forbidden", what, dream, 2, same=name, tried=9, wrong=8, round=1, **facts))
     ledger.close(3, round=2, tried=40, wrong=1)
@@ -190,7 +190,7 @@ def test_lies_are_listed_the_open_ones_first(
     ledger.reopen(1, round=3, tried=10, wrong=3)
     assert cli.main(["ls", "lies", str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    said = "of nothing (swords 1, in truth 0; reward 0.5)"
+    said = "of nothing (swords 1, in truth 0; reward 0.5; rms error 0.04)"
     head = lambda id, often: [id, "forbidden", often, "round 1"]  # noqa: E731
     assert [cells(line) for line in lines[1:]] == [
         [*head("2", "8 of 9"), "open", f"makes a wall {said}"],

@@ -102,7 +102,7 @@ def test_reality_is_asked_what_it_does_under_the_same_actions(visited, store, tm
         state = session.advance(state, ("ArrowRight",))
         assert (session.draw(state).image == frame).all()
     assert (truth.actions["keys"] == dream.actions["keys"]).all()
-    assert lie.truth["error"] > 0.03 and truth.snapshots.keys() == set(range(LENGTH))
+    assert lie.truth["rms error"] > 0.03 and truth.snapshots.keys() == set(range(LENGTH))
 
 
 def test_a_mark_that_began_nowhere_in_the_recordings_keeps_what_it_has(
@@ -122,7 +122,7 @@ def test_a_mark_that_began_nowhere_in_the_recordings_keeps_what_it_has(
     ledger = Ledger.open(tmp_path, store.info)
     (lie,) = marks.enter(ledger, tmp_path / "visitors", store)
     assert (lie.what, lie.start) == ("marked as wrong without a word", 1)
-    assert lie.place.store == "" and lie.truth["error"] > 0
+    assert lie.place.store == "" and lie.truth["rms error"] > 0
     assert (ledger.dream(lie).frames["main"] == film.frames["main"][2:]).all()
     assert marks.ask_reality(ledger, real) == []
 

@@ -66,7 +66,7 @@ def ask_reality(ledger: Ledger, world: World) -> list[Lie]:
                 continue
             last = min(len(real), len(dream)) - 1
             error = pixel_error(_last(real, last), _last(dream, last))
-            told.append(ledger.tell(lie.id, real, {"error": round(error, 4)}))
+            told.append(ledger.tell(lie.id, real, {"rms error": round(error, 4)}))
     return told
 
 
@@ -76,7 +76,7 @@ def _find(film: Episode, name: str, recorded: Store) -> Find:
     note = film.texts.get(last, "")
     truth: dict[str, Fact] = {}
     if "real" in film.stills:  # the real frame of this very moment
-        truth["error"] = round(pixel_error(film.stills["real"], _last(film, last)), 4)
+        truth["rms error"] = round(pixel_error(film.stills["real"], _last(film, last)), 4)
     what = f"“{note}”" if note else "marked as wrong without a word"
     whole = replace(film, stills={}, snapshots={})
     origin = _origin(film, recorded)

@@ -173,16 +173,14 @@ def when(round: int | None, date: str) -> str:
 def facts_text(lie: Lie) -> str:
     """What was said against what is true, in a few words: "reward 1, in truth 0"."""
     words = []
-    for name in dict.fromkeys((*lie.said, *lie.truth)):
-        said, truth = (_short(facts.get(name)) for facts in (lie.said, lie.truth))
-        told = f"{name} {said}" if said else name
-        words.append(f"{told}, in truth {truth}" if truth else told)
-    return "; ".join(words)
+    for name, said in lie.said.items():
+        told = f"{name} {_short(said)}"
+        words.append(f"{told}, in truth {_short(lie.truth[name])}" if name in lie.truth else told)
+    rest = {name: fact for name, fact in lie.truth.items() if name not in lie.said}
+    return "; ".join([*words, *(f"{name} {_short(fact)}" for name, fact in rest.items())])
 
 
-def _short(fact: Fact | None) -> str:
-    if fact is None:
-        return ""
+def _short(fact: Fact) -> str:
     return f"{fact:.3g}" if isinstance(fact, float) else str(fact)
 
 

@@ -19,20 +19,19 @@ class Told:
       id: its number in the ledger.
       kind: of the lie.
       sentence: what is untrue, how often, and since when it is known.
-      sides: what its film shows, from left to right; empty where it has none.
+      both: its film shows reality beside the dream; else the truth is unknown.
     """
 
     id: int
     kind: str
     sentence: str
-    sides: str = ""
+    both: bool
 
 
-def told(lie: Lie, *, film: bool) -> Told:
+def told(lie: Lie) -> Told:
     """An entry of the ledger for people."""
     facts = facts_text(lie)
     often = f"wrong {lie.wrong} of {lie.tried} times since {when(lie.round, lie.date)}"
     again = f", closed and back {lie.reopened} times" if lie.reopened else ""
     sentence = f"{lie.what}{f' ({facts})' if facts else ''}: {often}{again}"
-    sides = ("real beside dream" if lie.real else "the dream; the truth is unknown") if film else ""
-    return Told(lie.id, lie.kind, sentence, sides)
+    return Told(lie.id, lie.kind, sentence, bool(lie.real))

@@ -48,6 +48,7 @@ th:first-child, td:first-child { text-align: left; } tr.world { font-weight: 600
 img { max-width: 100%; border-radius: 4px; } svg { max-width: 100%; height: auto; }
 .lies { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1.2rem; }
 .lies figure { margin: 0; } .lies img { width: 100%; image-rendering: pixelated; }
+.lies .alone img { width: 49%; }
 figure { margin: 1rem 0 1.8rem; } figcaption { margin-bottom: .4rem; max-width: 46rem; }
 """
 
@@ -129,10 +130,12 @@ def _lies(report: Report, folder: Path) -> list[str]:
         return []
     parts = ["<h2>Lies that are known and still open</h2><div class='lies'>"]
     for lie in report.lies[:SHOWN]:
-        clip = _image(folder, report.files.get(f"lie_{lie.id}", ""), lie.sides)
+        sides = "real beside dream" if lie.both else "the dream; the truth is unknown"
+        clip = _image(folder, report.files.get(f"lie_{lie.id}", ""), sides)
         parts.append(
-            f"<figure>{clip}<figcaption><b>{lie.id}. {escape(lie.kind)}</b> "
-            f"{escape(lie.sentence)}<br><span class='faint'>{escape(lie.sides)}</span>"
+            f"<figure class='{'both' if lie.both else 'alone'}'>{clip}"
+            f"<figcaption><b>{lie.id}. {escape(lie.kind)}</b> "
+            f"{escape(lie.sentence)}<br><span class='faint'>{sides}</span>"
             "</figcaption></figure>"
         )
     more = len(report.lies) - SHOWN

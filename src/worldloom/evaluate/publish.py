@@ -69,7 +69,7 @@ def add_lies(report: Report, ledger: Ledger, out: Path, *, fps: float) -> Report
         _put(out / names[f"lie_{lie.id}"], lambda path, data=data: path.write_bytes(data))
     for stale in set(folder.glob("*")) - {out / name for name in names.values()}:
         stale.unlink()  # closed since
-    shown = tuple(told(lie, film=i < SHOWN) for i, lie in enumerate(lies))
+    shown = tuple(map(told, lies))
     whole = replace(report, lies=shown, files={**report.files, **names})
     _write(whole, out)
     return whole
