@@ -159,7 +159,7 @@ class RoomsTask:
             ),
         }
 
-    def recordings(self, path: Path, setting: Setting) -> Store:
+    def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
         """The train split as a store: an episode is one apartment, a step is one view."""
         info = StoreInfo(ACTIONS, {"main": (ROWS, COLUMNS)}, 10.0, heldout=0.0)
         store = Store.open_or_create(path, info)
@@ -172,7 +172,7 @@ class RoomsTask:
             store.append(
                 Episode({"main": world.frames()}, poses, seed=index), split="train", number=index
             )
-        return store
+        return {"": store}
 
     def _lesson(
         self, probe: Probe, split: apartments.Split, count: int, setting: Setting

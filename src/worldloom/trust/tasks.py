@@ -5,13 +5,15 @@ from typing import Any
 
 from worldloom.errors import WorldloomError
 from worldloom.trust.motion import Motion
+from worldloom.trust.returning import Return
+from worldloom.trust.rooms import RoomsTask
 from worldloom.trust.task import Task
 from worldloom.trust.voe2d import Voe2d
 
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
-    return [Motion(), Voe2d()]
+    return [Motion(), Voe2d(), RoomsTask(), Return()]
 
 
 def named(name: str) -> Task:
