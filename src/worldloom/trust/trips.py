@@ -31,6 +31,7 @@ SPECS = {
 }
 LOOK = 6  # turns at the beginning, until what is asked for stands in the middle
 AWAY = 8  # turns that bring it out of sight, and back
+FAR = 24  # steps that one walks off, at most
 LOOP = 128  # the shortest gap in which one comes back by way of other rooms
 SHOWN = 8  # columns of a room behind a door that is worth asking for
 RIGHT, LEFT, AHEAD, BACK = (np.eye(4, dtype=np.int64)[i] for i in (3, 2, 0, 1))
@@ -173,10 +174,20 @@ def _middle(
     if kind == "turn":
         return [WAIT] * steps
     if kind == "back":
-        far = min(steps // 2, 24)
+        far = _clear(plan, start, min(steps // 2, FAR))
+        if far < min(steps // 2, 2):
+            return None
         return [*[AHEAD] * far, *[WAIT] * (steps - 2 * far), *[BACK] * far]
     path = _loop(plan, start, rng)
     return None if len(path) > steps else path + [WAIT] * (steps - len(path))
+
+
+def _clear(plan: np.ndarray, start: tuple[int, int, int], most: int) -> int:
+    """How many steps ahead nothing is in the way, at most `most`."""
+    pose = walk(plan, start, np.stack([WAIT, *[AHEAD] * most]))
+    whole = (np.diff(pose[:, :2], axis=0) == pose[1, :2] - pose[0, :2]).all(1) if most else []
+    moved = most > 0 and bool((pose[1] != pose[0]).any())
+    return int(np.argmin([*whole, False])) if moved else 0
 
 
 def _loop(
