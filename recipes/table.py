@@ -19,7 +19,7 @@ from recipes import judge, steps
 from recipes.judge import Episode
 from recipes.offline import Game
 from worldloom.data.store import Store
-from worldloom.envs import CRAFT
+from worldloom.envs import CRAFT, CRAFTER
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.returns import chance, gain, mean, ratio, share
 from worldloom.evaluate.statistics import Estimate, fisher_test
@@ -244,14 +244,18 @@ def publish(name: str, folders: Sequence[Path], runs: Sequence[Run], game: Game)
 
 def game_of(store: Store) -> tuple[str, Game]:
     """The table's name and the game of these recordings."""
-    if store.info.env == CRAFT:
-        from recipes import craft  # which publishes through this file
+    from recipes import craft, crafter_offline  # which publish through this file
 
-        return "craft_offline", craft.GAME
-    raise WorldloomError(
-        f"store `{store.path}` is of {store.info.env}, for which there is no table",
-        "give runs of recipes.craft",
-    )
+    games = {
+        CRAFT: ("craft_offline", craft.GAME),
+        CRAFTER: ("crafter_offline", crafter_offline.GAME),
+    }
+    if store.info.env not in games:
+        raise WorldloomError(
+            f"store `{store.path}` is of {store.info.env}, for which there is no table",
+            f"give runs of recipes of {' or '.join(games)}",
+        )
+    return games[store.info.env]
 
 
 def main() -> None:

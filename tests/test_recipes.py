@@ -91,22 +91,25 @@ def test_a_recipe_ends_with_a_published_report(
 
 
 @pytest.mark.slow
-def test_the_way_of_craft_leads_from_recordings_to_players_that_are_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("recipe", "name"), [("craft", "craft_offline"), ("crafter_offline", "crafter_offline")]
+)
+def test_recordings_lead_to_players_that_are_compared(
+    recipe: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recipes import craft
-
-    run = tmp_path / "run"
+    if recipe == "crafter_offline":
+        pytest.importorskip("crafter")
+    main, run = importlib.import_module(f"recipes.{recipe}").main, tmp_path / "run"
     monkeypatch.setattr(steps, "ROOT", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["craft", "--smoke", "--publish", "--out", str(run)])
-    craft.main()
-    file = tmp_path / "benchmarks" / "results" / "craft_offline.json"
+    monkeypatch.setattr(sys, "argv", [recipe, "--smoke", "--publish", "--out", str(run)])
+    main()
+    file = tmp_path / "benchmarks" / "results" / f"{name}.json"
     figures = json.loads(file.read_text())["figures"]
-    for name in ("wm_bc", "bc", "filtered", "iql", "dream", "random"):
-        assert figures[f"return_{name}"]["n"] == 2
-        assert 0 <= figures[f"diamond_rate_{name}"]["value"] <= 1
+    for policy in ("wm_bc", "bc", "filtered", "iql", "dream", "random"):
+        assert figures[f"return_{policy}"]["n"] == 2
+        assert 0 <= figures[f"diamond_rate_{policy}"]["value"] <= 1
     again = figures["return_recordings"]["value"] * figures["ratio_dream_over_recordings"]["value"]
     assert again == pytest.approx(figures["return_dream"]["value"], rel=1e-4)
     kept = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
-    craft.main()  # everything is there already
+    main()  # everything is there already
     assert len(kept) == 7 and all(path.stat().st_mtime_ns == then for path, then in kept.items())

@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from worldloom.envs.crafter_player import HEIGHT, PLAYERS, WIDTH
 from worldloom.errors import WorldloomError, need
 
 
@@ -24,6 +25,7 @@ class Crafter(gymnasium.Env[np.ndarray, np.int64]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
     draws_at_size = True
+    players = PLAYERS
 
     def __init__(
         self, size: int = 64, length: int = 10_000, render_mode: str = "rgb_array"
@@ -57,14 +59,24 @@ class Crafter(gymnasium.Env[np.ndarray, np.int64]):
         return self._frame
 
     def _truth(self) -> dict[str, Any]:
-        """Where the player is, what it holds and what it has achieved; daylight 0 to 1."""
+        """Where the player is, what it sees, holds and has achieved; daylight 0 to 1.
+
+        `view` `[9, 7]` is what is on the screen, in Crafter's numbers, 0 beyond the map.
+        """
         player = self._game._player
         return {
             "player_position": np.asarray(player.pos, np.int32),
+            "facing": np.asarray(player.facing, np.int8),
+            "view": self._view(),
             "daylight": np.float32(self._game._world.daylight),
             "inventory": dict(player.inventory),
             "achievements": dict(player.achievements),
         }
+
+    def _view(self) -> np.ndarray:
+        whole = np.pad(self._game._sem_view().astype(np.uint8), WIDTH)
+        x, y = np.subtract(self._game._player.pos, (WIDTH // 2, HEIGHT // 2)) + WIDTH
+        return whole[x : x + WIDTH, y : y + HEIGHT]
 
 
 class _InOrder(dict):
