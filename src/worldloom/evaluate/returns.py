@@ -53,7 +53,7 @@ def share(hits: Sequence[bool], *, starts: Sequence[int] | None = None) -> Estim
     too wide rather than too narrow.
     """
     n, value = len(hits) if starts is None else len(set(starts)), float(np.mean(hits))
-    low, high = wilson(n * value, n)
+    low, high = (min(max(end, 0.0), 1.0) for end in wilson(n * value, n))
     return Estimate(np.array(value), np.array(low), np.array(high), n)
 
 
