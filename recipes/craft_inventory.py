@@ -160,7 +160,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=215, help="stretches, at least")
     parser.add_argument("--publish", action="store_true", help="write benchmarks/results")
     given = parser.parse_args()
-    progress = Progress(dict.fromkeys(["tokenizer", "dynamics", "count"], 0.0))
+    stages = [*(["tokenizer", "dynamics"] if given.big else []), "count"]
+    progress = Progress(dict.fromkeys(stages, 0.0))
     if given.big:
         train_big(given.run, given.big, progress)
     folders = {"world": given.run, **({"big": given.big} if given.big else {})}
