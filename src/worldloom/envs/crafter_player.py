@@ -213,7 +213,7 @@ class _Sight:
     def way(self, kind: int) -> str | None:
         """The first move of a shortest way to beside a cell of a kind, or towards it there."""
         queue: deque[tuple[Cell, str | None]] = deque([(HERE, None)])
-        seen = {HERE}
+        seen: set[Cell] = {HERE}
         while queue:
             cell, first = queue.popleft()
             for move in MOVES:
