@@ -122,7 +122,7 @@ SMALL_GAME = replace(GAME, players=(ClumsyMaker(0.4), ClumsyMaker(0.8)))
 
 
 def small_training(updates: int) -> offline.Training:
-    """The same in a few minutes: two thirds of the width, shorter windows and shorter dreams."""
+    """The same in a few minutes: half of the width, shorter windows and shorter dreams."""
     base = size_of(updates)
     short = Batches(rows=8, short=8, long=16, long_every=4)
     size = replace(
@@ -148,7 +148,10 @@ def ask() -> tuple[steps.Plan, bool, Sequence[str]]:
     parser = steps.parser(__doc__ or "")
     parser.add_argument("--small", action="store_true", help="minutes in all, see above")
     parser.add_argument(
-        "--rivals", nargs="*", choices=offline.RIVALS, help="trained for comparison; all of them"
+        "--rivals",
+        nargs="*",
+        choices=(*offline.RIVALS, "plan"),
+        help="for comparison; all but the dreamer who plans, which takes an hour",
     )
     given = parser.parse_args()
     small, rivals = given.small, given.rivals
@@ -160,9 +163,11 @@ def ask() -> tuple[steps.Plan, bool, Sequence[str]]:
 def main() -> None:
     plan, small, rivals = ask()
     game, training = (SMALL_GAME, small_training) if small else (GAME, training_of)
-    progress = Progress(dict.fromkeys(offline.stages(rivals), 0.0))
-    offline.train(plan, game, training(plan.steps), rivals, progress)
-    print(judge.compare(plan, game, ("agent", *rivals, "dream"), progress))
+    trained = [name for name in rivals if name != "plan"]
+    progress = Progress(dict.fromkeys(offline.stages(trained), 0.0))
+    offline.train(plan, game, training(plan.steps), trained, progress)
+    planned = [name for name in rivals if name == "plan"]
+    print(judge.compare(plan, game, ("agent", *trained, "dream", *planned), progress))
     if plan.publish and not small:
         table.publish("craft_offline", [plan.out], [table.load(plan.out, game)], game)
 

@@ -14,13 +14,17 @@ from recipes import iql, steps
 from recipes.offline import Game
 from worldloom.acting import play_checkpoint
 from worldloom.agents.acting import Played, Told, play_all, starts
+from worldloom.agents.planning import Search
 from worldloom.envs.pixel import PixelEnv
 from worldloom.evaluate.returns import mean
+from worldloom.hub import TrainedMaker
 from worldloom.progress import Progress
 from worldloom.train.stage import Stage, write_text
 
 STARTS = 0  # their seed, whatever the seed of a training
 ROWS = 32  # games at once
+PLANNED = 30  # games of who plans, who is slow
+SEARCH, PASSES = Search(every=4), 1  # of who plans, in the world of RUN/dream
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Episode:
 
 
 def play(plan: steps.Plan, game: Game, name: str, progress: Progress) -> list[Episode]:
-    """Episodes of RUN/name, or of a player of that name."""
+    """Episodes of RUN/name, of a player of that name, or of RUN/dream that plans, `plan`."""
     if not (plan.out / "act" / f"{name}.json").exists():
         told = lambda done, of: progress.update(done / of, f"{name}: {done} of {of}")  # noqa: E731
         rows = [
@@ -90,10 +94,11 @@ def _played(plan: steps.Plan, game: Game, name: str, told: Told) -> list[Played]
         begin = starts(plan.judged, STARTS)
         players = iql.load_players(folder)
         return play_all(envs, players, begin, max_frames=plan.frames, progress=told)
+    planner = TrainedMaker(plan.out / "dream", SEARCH, PASSES)
     return play_checkpoint(
-        str(folder) if trained else name,
+        planner if name == "plan" else str(folder) if trained else name,
         game.setup,
-        episodes=plan.judged,
+        episodes=min(PLANNED, plan.judged) if name == "plan" else plan.judged,
         seed=STARTS,
         rows=ROWS,
         max_frames=plan.frames,

@@ -8,7 +8,7 @@ what data is worth. What was not played is said to be missing. Trains and plays 
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,7 @@ def publish(name: str, folders: Sequence[Path], runs: Sequence[Run], game: Game)
         frames={f"seed{run.seed}_of_{len(run.recorded)}": run.frames for run in runs},
         reached=items,
         missing=missing,
+        search={"passes": judge.PASSES, **asdict(judge.SEARCH)},
         notes=[
             "n counts starts, which all seeds have in common, or recordings.",
             "p is of the sign-flip permutation test over starts, of Fisher's test for items.",
