@@ -213,7 +213,7 @@ def train(
     """Trains RUN/NAME on the training split; returns whether the schedule was finished."""
     with ranks() as group:
         stage = open_stage(run / name, resume)
-        cache = open_cache(store, run, stage, options.limit_bytes)
+        cache = open_cache(store, run, stage, options)
         if stage is None:
             facts = describe(
                 "iql", store, cache, schedule=schedule, how=asdict(how), seed=options.seed
