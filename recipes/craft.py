@@ -135,11 +135,11 @@ def small_training(updates: int) -> offline.Training:
     return offline.Training(
         size,
         Lessons(schedule, replace(short, rows=12), Relevance(within=64)),
-        Schedule(max(2, updates * 3 // 4), rate=1e-3, warmup=10, ema=0.9),
+        Schedule(max(2, updates * 2 // 3), rate=3e-4, warmup=10, ema=0.9),
         Dreaming(horizon=10, contexts=32, context=8),
         iql.usual(10 * updates),
         iql.How(),
-        Sampler(passes=1),
+        Sampler(passes=2),
     )
 
 
