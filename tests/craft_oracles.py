@@ -37,6 +37,10 @@ class Oracle:
         live = torch.tensor([not moment.ended for moment in state.moments])
         return after, replace(step, reward=torch.where(live, self.pay(state, after), 0.0))
 
+    def features(self, state):
+        rows = [np.frombuffer(moment.state, np.uint8) for moment in state.moments]
+        return torch.from_numpy(np.stack(rows))
+
     def render(self, state, camera="main"):
         return self.inner.render(state)
 

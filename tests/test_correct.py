@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from recipes import craft_correct
 from worldloom import correct as correcting
 from worldloom.agents.choose import choose
 from worldloom.configs import Batches, nano
@@ -101,13 +102,17 @@ def test_a_round_acts_learns_dreams_and_is_examined(origin, corrected):
     assert first["real_steps"] == 0 and second["real_steps"] == PLAN.steps
     assert {"value", "low", "high", "n"} == set(first["agent"]["gap"]["dynamics"])
     assert first["deeds"]["forbidden"]["n"] >= 1 and "gap_removed" not in first
-    assert "agent" in second["gap_removed"]
+    assert set(second["gap_removed"]) == {"agent", "planner"}
+    assert second["planner"]["gap"]["gap"]["n"] == 1 and second["planner"]["horizon"] == 3
     rows = [one["agent"]["gap"]["rows"]["episodes"] for one in (first, second)]
     assert rows[0] == rows[1], "the same moments in every round"
     assert {store.row(name).split for name in rows[0]} == {"heldout"}
     assert json.loads((run / "rounds" / "report.json").read_text()) == found
     assert "kept as it is" in said and "round 1: real return" in said
     assert "dynamics" in line(second) and "forbidden" in line(second)
+    told = craft_correct.figures({"agent": found, "random": found})
+    assert told["gap_removed_1_rounds"] == told["gap_removed_1_rounds_random"]
+    assert {"forbidden_rate_before", "omission_rate_after", "return_before"} <= set(told)
     before, after = (
         read_tensors(folder / "agent" / "weights.safetensors")[0]
         for folder in (run, run / "rounds/1")
@@ -299,9 +304,8 @@ def test_doubt_is_asked_of_worlds_that_have_it(origin, tmp_path):
     (tmp_path / "run").mkdir()
     for part in ("agent", "dream", "tokenizer"):
         (tmp_path / "run" / part).symlink_to(origin / part)
-    one = Correction(tmp_path / "run", store, replace(PLAN, data="doubt"))
     with pytest.raises(WorldloomError, match="tells no doubt"):
-        one._act(1, Progress({"x": 0.0}, out=StringIO()))
+        Correction(tmp_path / "run", store, replace(PLAN, data="doubt"))
 
 
 def test_an_environment_that_cannot_be_brought_back_is_told(corrected, monkeypatch):

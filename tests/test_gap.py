@@ -9,11 +9,13 @@ import torch
 from craft_oracles import Optimist, Oracle, Permissive
 
 from worldloom.agents.choose import choose
+from worldloom.agents.planning import Planner, Search
 from worldloom.data.record import Keep, record
 from worldloom.data.store import Store
 from worldloom.envs import CRAFT
 from worldloom.envs.craft_rules import Act
 from worldloom.envs.make import Setup
+from worldloom.evaluate.attack import Attack
 from worldloom.evaluate.gap import Returns, measure, removed, split
 from worldloom.evaluate.moments import entries, spread
 
@@ -72,6 +74,18 @@ def test_a_permissive_dynamics_is_the_dynamics_term_alone(starts):
     assert float(gap.reward.value) == float(gap.reward.high) == 0
     assert float(gap.dynamics.low) > 0
     assert gap.gap.n == 6, "moments of one episode are one cluster"
+
+
+def test_a_planner_finds_what_a_world_pays_for_nothing(starts):
+    found = {}
+    for world in (Permissive(), Oracle()):
+        attack = Attack(Planner(world, Search(horizon=2, candidates=24, rounds=1)))
+        found[type(world)] = measure(world, attack, starts[:4], SETUP, horizon=2)
+        first = attack(world.start(starts[0].clip, torch.zeros(1))[0], 0)
+        assert first["action"].shape == (1,) and len(attack._found) == 4, "searched once a moment"
+    lied, honest = found[Permissive], found[Oracle]
+    assert (lied.imagined - lied.real).mean() > 0.5
+    assert np.allclose(honest.imagined, honest.real, atol=1e-5)
 
 
 def test_a_moment_is_the_recorded_one_with_its_exact_state(store, starts):

@@ -13,6 +13,7 @@ done is kept, so an interrupted correction goes on where it was, and to the same
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 
 from worldloom.acting import play_checkpoint
 from worldloom.agents.choose import PolicyMaker, choose
+from worldloom.agents.planning import Planner
 from worldloom.data.gather import Quota, gather, gathered
 from worldloom.data.ledger import Ledger
 from worldloom.data.store import Store
@@ -28,13 +30,14 @@ from worldloom.envs.pixel import PixelEnv
 from worldloom.envs.reenter import Moment
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import exam as exams
+from worldloom.evaluate.attack import SEARCH, Attack
 from worldloom.evaluate.exam import Exam, figure, gap_figures, line, rate_figures, returns_of
 from worldloom.evaluate.findings import ask_again, enter_all
 from worldloom.evaluate.gap import Act, removed
 from worldloom.evaluate.moments import entries, setup_of, spread
 from worldloom.evaluate.returns import mean
 from worldloom.hub import TrainedMaker, load_agent, load_policy, weights_hash
-from worldloom.models.agent import choose_action
+from worldloom.models.agent import PolicyHead, choose_action, draw_action
 from worldloom.models.dream import DreamWorld
 from worldloom.progress import Progress
 from worldloom.seeding import stream
@@ -45,6 +48,7 @@ from worldloom.train.setup import Options
 from worldloom.train.stage import Stage, write_text
 
 REPORT = "report.json"
+PLANNED = 4  # one start in so many is searched by a planner
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class Correction:
 
     def _chosen(self) -> PolicyMaker | None:
         """The player that acts for comparison; None where the agent does."""
+        if self.plan.data == "doubt":
+            self._most_doubted(self.run, 1, 1, seed=0)  # a world without doubt says so now
         if self.plan.data in ("agent", "doubt"):
             return None
         (maker, *others) = choose(self.plan.data)
@@ -224,12 +230,18 @@ class Correction:
         )
 
     def _doubted(self, number: int) -> Sequence[Moment]:
-        """The half of some recorded moments from which the world doubts most, worst first."""
-        world, act = dreamer(self.at(number - 1))
-        names = [row.name for row in self.old if row.split == "train"]
-        context, horizon = self.dreaming.context, self.plan.horizon
-        wanted = -(-self.plan.steps // horizon)
+        """Where the world doubts most, so many moments that their steps fill the round."""
+        wanted = -(-self.plan.steps // self.plan.horizon)
         seed = stream(self.plan.seed, "doubt", number)
+        return self._most_doubted(self.at(number - 1), wanted, self.plan.horizon, seed=seed)
+
+    def _most_doubted(
+        self, folder: Path, wanted: int, horizon: int, *, seed: int
+    ) -> Sequence[Moment]:
+        """The half of some recorded moments from which a world doubts most, worst first."""
+        world, act = dreamer(folder)
+        names = [row.name for row in self.old if row.split == "train"]
+        context = self.dreaming.context
         places = spread(self.store, names, 2 * wanted, context=context, seed=seed)
         starts = entries(self.store, places, context=context, task=self.task)
         if isinstance(starts, str):
@@ -306,15 +318,18 @@ class Correction:
         if exam.why is not None:
             return {**found, "not applicable": exam.why}
         world, act = dreamer(here)
-        policies = {"agent": (act, exams.try_policy(exam, world, act))}
+        few = exams.shorter(exam, max(1, len(exam.starts) // PLANNED), SEARCH.horizon)
+        asked = {"agent": (exam, act), "planner": (few, attacker(here, world))}
+        policies = {name: (e, a, exams.try_policy(e, world, a)) for name, (e, a) in asked.items()}
         deeds = exams.try_rules(exam, world)
         found["deeds"] = rate_figures(deeds)
-        for name, (_, conduct) in policies.items():
-            found[name] = {"gap": gap_figures(conduct.returns), "met": rate_figures(conduct.met)}
+        for name, (own, _, conduct) in policies.items():
+            figures = {"gap": gap_figures(conduct.returns), "met": rate_figures(conduct.met)}
+            found[name] = {"horizon": own.horizon, **figures}
+        found["planner"]["search"] = str(SEARCH)
         if number:
             found["gap_removed"] = self._removed(found)
         finds = exams.finds(
-            exam,
             world,
             list(policies.values()),
             deeds,
@@ -358,10 +373,20 @@ def dreamer(folder: Path) -> tuple[DreamWorld, Act]:
       folder: of a run, or of a round.
     """
     world = load_agent(folder, drawn(folder))
-    policy = load_policy(folder, world, acting_stage(folder))
+    policy = _policy(folder, world)
 
     def act(state: Any, step: int) -> dict[str, torch.Tensor]:
         del step  # what it does follows from the state
         return choose_action(policy, world.features(state), state)
 
     return world, act
+
+
+def attacker(folder: Path, world: DreamWorld) -> Attack:
+    """A planner in the world of a run, whose first ideas are those of the run's policy."""
+    prior = partial(draw_action, _policy(folder, world))
+    return Attack(Planner(world, SEARCH, prior=prior))
+
+
+def _policy(folder: Path, world: DreamWorld) -> PolicyHead:
+    return load_policy(folder, world, acting_stage(folder))

@@ -200,7 +200,6 @@ class Player:
             return self._plan.stray(rng)
         return action
 
-
     def _fit(self, aim: int) -> bool:
         """Whether one may still want to go there."""
         return int(self._plan.cells[aim]) in (UNKNOWN, *WALKABLE)

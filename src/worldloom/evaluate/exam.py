@@ -5,7 +5,7 @@ it is true. Knows worlds, policies and moments; no model.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Exam:
     Args:
       store: of the recordings that its moments lie in.
       setup: of the real environment.
-      starts: moments from which policies act; fewer for a planner, which takes longer.
+      starts: moments from which policies act.
       deeds: moments at which a deed is tried; none outside of Craft.
       asked: `[N]` the deeds.
       horizon: steps from each start.
@@ -101,9 +101,14 @@ def prepare(
     return Exam(store, setup, starts, deeds, asked, horizon, seed)
 
 
-def try_policy(exam: Exam, world: World, act: Act, *, count: int | None = None) -> Conduct:
-    """Lets a policy act from the first `count` starts, in the dream and for real."""
-    starts = exam.starts[:count]
+def shorter(exam: Exam, starts: int, horizon: int) -> Exam:
+    """The first of the starts, and fewer steps from each, for a policy that takes long."""
+    return replace(exam, starts=exam.starts[:starts], horizon=min(horizon, exam.horizon))
+
+
+def try_policy(exam: Exam, world: World, act: Act) -> Conduct:
+    """Lets a policy act from the starts, in the dream and for real."""
+    starts = exam.starts
     returns = measure(world, act, starts, exam.setup, horizon=exam.horizon, seed=exam.seed)
     met = None
     if len(exam.deeds):
@@ -147,19 +152,26 @@ def try_rules(exam: Exam, world: World) -> Trials | None:
 
 
 def finds(
-    exam: Exam,
     world: World,
-    policies: Sequence[tuple[Act, Conduct]],
+    policies: Sequence[tuple[Exam, Act, Conduct]],
     deeds: Trials | None,
     *,
     identity: str,
     round: int,
 ) -> list[Find]:
-    """Every hole that the examination found, for the ledger."""
+    """Every hole that examinations found, for the ledger.
+
+    Args:
+      world: that was examined.
+      policies: what they were asked, who they are, and what became of them.
+      deeds: of `try_rules`.
+      identity: the world's fingerprint.
+      round: of correction.
+    """
     name = tuple(part.name for part in world.spec.action.components)
-    trials = [t for t in (deeds, *(conduct.met for _, conduct in policies)) if t is not None]
+    trials = [t for t in (deeds, *(conduct.met for *_, conduct in policies)) if t is not None]
     found = from_trials(joined(trials), name, world=identity, round=round) if trials else []
-    for act, conduct in policies:
+    for exam, act, conduct in policies:
         found += from_returns(
             world,
             act,
