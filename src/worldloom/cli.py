@@ -44,6 +44,7 @@ OTHERS = {
     "train dynamics": Verb("train:dynamics", "Trains the dynamics: what happens next."),
     "train agent": Verb("agent:agent", "Trains an agent in a world, from the recordings."),
     "train policy": Verb("agent:policy", "Trains a policy by imitation alone."),
+    "train doubt": Verb("doubt:doubt", "Trains a world's doubt: how likely a step is wrong."),
     "train": Verb("train:resume", "Continues a training run exactly where it stopped."),
     "dream": Verb("agent:dream", "Trains the agent of a run in its own dreams."),
     "correct": Verb(

@@ -32,6 +32,7 @@ from worldloom.models.agent import (
     choose_action,
     draw_action,
 )
+from worldloom.models.doubt import Doubt
 from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchShape, PatchTokenizer
@@ -108,7 +109,9 @@ def load_world(run: str | Path, sampler: Sampler | None = None) -> DreamWorld:
     tokenizer, dynamics = load_tokenizer(run), load_dynamics(run)
     info = stage.config["info"]
     spec = dream_spec(run.name, tokenizer.shape.frame, dynamics.action.spec, info["fps"])
-    return DreamWorld(tokenizer, arrange(dynamics), spec, sampler or _own_sampler(run))
+    sampler = sampler or _own_sampler(run)
+    doubt = _doubt(run, "dynamics", dynamics, sampler)
+    return DreamWorld(tokenizer, arrange(dynamics), spec, sampler, doubt=doubt)
 
 
 def load_agent(run: str | Path, sampler: Sampler | None = None, name: str = "agent") -> DreamWorld:
@@ -139,7 +142,49 @@ def load_agent(run: str | Path, sampler: Sampler | None = None, name: str = "age
     model.eval().requires_grad_(False)
     spec = dream_spec(run.name, tokenizer.shape.frame, actions, stage.config["info"]["fps"])
     sampler = sampler or _own_sampler(run)
-    return DreamWorld(tokenizer, arrange(model.dynamics), spec, sampler, model.agent)
+    doubt = _doubt(run, name, model.dynamics, sampler)
+    return DreamWorld(tokenizer, arrange(model.dynamics), spec, sampler, model.agent, doubt)
+
+
+def load_trunk(run: str | Path, of: str) -> DreamWorld:
+    """A world of a run alone, without agent and without doubt.
+
+    Args:
+      run: the run folder.
+      of: "dynamics", or the stage of an agent.
+    """
+    world = load_world(run) if of == "dynamics" else load_agent(run, name=of)
+    return DreamWorld(world.tokenizer, world.dynamics, world.spec, world.sampler)
+
+
+def doubt_folder(run: str | Path, of: str) -> Path:
+    """Where the doubt of a world is: RUN/doubt of RUN/dynamics, RUN/NAME-doubt of an agent's."""
+    return Path(run) / ("doubt" if of == "dynamics" else f"{of}-doubt")
+
+
+def _doubt(run: Path, of: str, dynamics: Dynamics, sampler: Sampler) -> Doubt | None:
+    """The doubt that was fitted to this world, drawn this way; None where there is none."""
+    path = doubt_folder(run, of)
+    if not (path / "weights.safetensors").exists():
+        return None
+    stage = Stage.open(path)
+    if stage.config["world"] != weights_hash(run / of):
+        raise WorldloomError(
+            f"`{path}` was fitted to other weights than `{run / of}` has now",
+            f"remove it, and train it again: `worldloom train doubt {run} STORE --of {of}`",
+        )
+    if Sampler(**stage.config["sampler"]) != sampler:
+        return None
+    doubt = new_doubt(dynamics, stage.config["doubting"]["windows"]["tolerance"])
+    load_strictly(doubt, read_tensors(stage.weights)[0], f"`{stage.weights}`")
+    doubt.kind = json.loads((path / "scores.json").read_text())["speaks"]
+    return doubt.eval().requires_grad_(False)
+
+
+def new_doubt(dynamics: Dynamics, tolerance: float) -> Doubt:
+    """A doubt of the right shape for a world, that knows nothing yet."""
+    shape = dynamics.shape
+    return Doubt(shape.tokens * shape.channels, shape.width, tolerance)
 
 
 def load_policy(run: str | Path, world: DreamWorld, name: str = "dream") -> PolicyHead:

@@ -5,8 +5,8 @@ commits it, slightly corrupted and truthfully labelled (arXiv 2509.24527,
 section 3.2; the ring is ours). Knows tensors; not how anything was trained.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -17,7 +17,10 @@ from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.models.agent import Agent, Mind, listen
 from worldloom.models.cache import Ring
-from worldloom.models.cells import Cell, Cells
+from worldloom.models.cells import Cells
+from worldloom.models.doubt import Doubt
+from worldloom.models.draw import Made, Sampler, draw
+from worldloom.models.dream_state import DreamMark, DreamState
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
 from worldloom.models.tokenizer import Tokenizer
@@ -26,127 +29,6 @@ from worldloom.seeding import noise
 from worldloom.world import Step, WorldSpec, require_start
 
 _SAMPLE, _COMMIT = 0, 1  # what the noise of a frame is for
-
-
-@dataclass
-class DreamState:
-    """A batch of moments of a dream.
-
-    Args:
-      ring: the committed past; `ring.count` is the number of the next frame.
-      latents: `[B, W, N, D]` the last W frames that were shown, newest last.
-      before: `[B, N, copy * D]` the last frames as they were committed, newest first, zeros
-        before the first.
-      seeds: `[B]` int64.
-      mind: of the agents in it; None in a world without.
-    """
-
-    ring: Ring
-    latents: Tensor
-    before: Tensor
-    seeds: Tensor
-    mind: Mind | None = None
-
-    def __len__(self) -> int:
-        return len(self.seeds)
-
-    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "DreamState":
-        if not isinstance(rows, slice):
-            rows = torch.as_tensor(rows, dtype=torch.int64, device=self.seeds.device)
-            return self._pick(rows)
-        return self._pick(rows).copy()
-
-    def _pick(self, rows: slice | Tensor) -> "DreamState":
-        mind = None if self.mind is None else self.mind[rows]
-        return DreamState(
-            self.ring[rows], self.latents[rows], self.before[rows], self.seeds[rows], mind
-        )
-
-    def copy(self) -> "DreamState":
-        mind = None if self.mind is None else self.mind.copy()
-        return DreamState(
-            self.ring.copy(), self.latents.clone(), self.before.clone(), self.seeds.clone(), mind
-        )
-
-    def view(self, row: int) -> "DreamState":
-        """One row as a state, in the same memory: to mark or to copy, before the next step."""
-        one = slice(row, row + 1)
-        mind = None if self.mind is None else self.mind.view(row)
-        ring = self.ring.view(row)
-        return DreamState(ring, self.latents[one], self.before[one], self.seeds[one], mind)
-
-    @torch.inference_mode()
-    def put(self, row: int, other: "DreamState") -> None:
-        """Overwrites one row in place with the only row of `other`; the others keep every bit.
-
-        A batch of fixed size serves players who come and go: `state = one[[0] * rows]` to
-        begin with, `state.put(row, world.start(...)[0])` for who comes, or
-        `state.put(row, world.recall(mark))` for who goes back.
-        """
-        if len(other) != 1:
-            raise ValueError(f"a row is put in place of a row; `other` has {len(other)}")
-        self.ring.put(row, other.ring)
-        self.latents[row] = other.latents[0]
-        self.before[row] = other.before[0]
-        self.seeds[row] = other.seeds[0]
-        if self.mind is not None and other.mind is not None:
-            self.mind.put(row, other.mind)
-
-    @classmethod
-    def stack(cls, states: Sequence["DreamState"]) -> "DreamState":
-        return cls(
-            Ring.stack([state.ring for state in states]),
-            torch.cat([state.latents for state in states]),
-            torch.cat([state.before for state in states]),
-            torch.cat([state.seeds for state in states]),
-            Mind.stack(minds)
-            if (minds := [s.mind for s in states if s.mind is not None])
-            else None,
-        )
-
-
-@dataclass(frozen=True)
-class DreamMark:
-    """A moment of a dream, from which its state is put together again exactly.
-
-    What frames leave never changes, so the marks of one past hold the same cells: a further
-    mark costs one frame.
-
-    Args:
-      frames: what single frames left, newest first, as many as the state remembers: `cached`
-        `[B, F]` keys and values, `shown` and `before` `[B, N, D]` latents as shown and as
-        committed, `count` and `seeds` of the state then. With agents also what their ring has
-        of it, `thought`, and the rest of their `Mind`.
-      cells: where what the frames of this past leave is kept.
-    """
-
-    frames: tuple[Cell, ...]
-    cells: Cells
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """How frames are drawn.
-
-    Args:
-      passes: denoising passes a frame (K), a power of two up to the grid.
-      context: signal level that committed frames are corrupted to, snapped to the grid.
-      snap: move every frame to the nearest picture before it becomes context.
-      shortcuts: each pass is told how far it steps. False tells it the finest step: all that
-        a model knows which was trained without shortcut rows. One such pass is the mean of
-        what may come next.
-      hold: levels of 255; a pixel that changes by no more keeps its colour. 0 holds nothing.
-        For tokens that are patches of pixels.
-      temperature: spread of the noise that a frame is drawn from, against that of training.
-        Below 1 the likelier futures are drawn more often than they occur; 0 draws the mean.
-    """
-
-    passes: int = 4
-    context: float = 0.9
-    snap: bool = True
-    shortcuts: bool = True
-    hold: int = 0
-    temperature: float = 1.0
 
 
 class DreamWorld:
@@ -158,6 +40,9 @@ class DreamWorld:
       spec: what the world is made of.
       sampler: how frames are drawn.
       agent: who is in it; with one the world knows rewards and endings.
+      doubt: fitted to this world as it is drawn; with one its steps tell how likely they are
+        wrong, and the spec has its tolerance. What is seen, at a start or by `observe`, is
+        not doubted.
     """
 
     def __init__(
@@ -167,10 +52,13 @@ class DreamWorld:
         spec: WorldSpec,
         sampler: Sampler | None = None,
         agent: Agent | None = None,
+        doubt: Doubt | None = None,
     ) -> None:
         self.tokenizer = tokenizer.eval()
         self.dynamics = dynamics.eval()
         self.agent = None if agent is None else agent.eval()
+        self.doubt = None if doubt is None else doubt.eval()
+        spec = spec if doubt is None else replace(spec, tolerance=doubt.tolerance)
         self.spec = spec if agent is None else _with_agent(spec)
         self.sampler = sampler or Sampler()
         if self.sampler.hold and not isinstance(tokenizer, PatchTokenizer):
@@ -189,7 +77,7 @@ class DreamWorld:
 
     def to(self, device: str | torch.device) -> Self:
         """Moves all weights."""
-        for part in (self.tokenizer, self.dynamics, self.agent):
+        for part in (self.tokenizer, self.dynamics, self.agent, self.doubt):
             if part is not None:
                 part.to(device)
         return self
@@ -220,12 +108,13 @@ class DreamWorld:
         history = latents.new_zeros(rows, self.tokenizer.window, *latents.shape[2:])
         before = latents.new_zeros(rows, shape.tokens, shape.copy * shape.channels)
         mind = self._mind(clip, rows)
-        state = DreamState(ring, history, before, seeds.to(self.device).clone(), mind)
+        doubt = None if self.doubt is None else latents.new_zeros(rows)
+        state = DreamState(ring, history, before, seeds.to(self.device).clone(), mind, doubt)
         actions = clip.actions or self._unknown((rows, length))
         actions = actions.map(lambda x: torch.as_tensor(x).to(self.device))
         for index in range(max(0, length - 4 * shape.window), length):
             token = self.dynamics.action(actions[:, index])
-            self._commit(state, latents[:, index], self._walk(state, token))
+            self.commit(state, latents[:, index], self._walk(state, token))
         return state, self._told(state)
 
     @torch.inference_mode()
@@ -252,9 +141,11 @@ class DreamWorld:
         action = action.map(lambda x: torch.as_tensor(x).to(self.device))
         token = self.dynamics.action(action)
         newest = latents[:, -1].to(self.device, torch.float32)
-        self._commit(state, newest, self._walk(state, token))
+        self.commit(state, newest, self._walk(state, token))
         if state.mind is not None:
             state.mind.over.zero_()
+        if state.doubt is not None:
+            state.doubt.zero_()
         return state, self._told(state)
 
     def features(self, state: DreamState) -> Tensor:
@@ -268,18 +159,30 @@ class DreamWorld:
 
         Fixed addresses, fixed shapes, nothing read back: may be captured as a CUDA graph.
         """
-        walk, shape, passes = self._walk(state, token), self.dynamics.shape, self.sampler.passes
-        z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
-        z = z if self.sampler.temperature == 1 else z * self.sampler.temperature
-        told = passes if self.sampler.shortcuts else shape.grid
-        for index in range(passes):
-            clean = walk.denoise(z, index * shape.grid // passes, told.bit_length() - 1)
-            z = torch.lerp(z, clean, 1 / (passes - index))
+        made = self.make(state, token)
+        if self.doubt is not None and state.doubt is not None:
+            state.doubt.copy_(self.doubt(made))
+        self.commit(state, made.latents, made.walk)
+
+    @torch.inference_mode()
+    def make(self, state: DreamState, token: Tensor) -> Made:
+        """Draws the next frame, of which `state` knows nothing until it is committed."""
+        walk, shape = self._walk(state, token), self.dynamics.shape
+        last = state.latents[:, -1]
+
+        def drawn(use: int) -> tuple[Tensor, Tensor, Tensor]:
+            z = noise(state.seeds, state.ring.count, use, (shape.tokens, shape.channels))
+            z, first, read = draw(walk, z, self.sampler, shape.grid)
+            return self._settled(z, last), first, read
+
+        z, first, read = drawn(_SAMPLE)
+        return Made(z, last, first, read, walk, lambda use: drawn(use)[0])
+
+    def _settled(self, latents: Tensor, last: Tensor) -> Tensor:
+        """A drawn frame, held or snapped as the sampler says."""
         if self.sampler.hold and isinstance(self.tokenizer, PatchTokenizer):
-            z = self.tokenizer.hold(z, state.latents[:, -1], self.sampler.hold)
-        elif self.sampler.snap:
-            z = self.tokenizer.snap(z)
-        self._commit(state, z, walk)
+            return self.tokenizer.hold(latents, last, self.sampler.hold)
+        return self.tokenizer.snap(latents) if self.sampler.snap else latents
 
     def _walk(self, state: DreamState, token: Tensor) -> Walk:
         return Walk(self.dynamics, token, state.ring.past(), state.before)
@@ -293,16 +196,19 @@ class DreamWorld:
         return Mind.empty(self.dynamics.shape, tasks, self.dynamics.embed.weight)
 
     def _told(self, state: DreamState) -> Step:
-        """Reward and ending of the newest frame, as the agent understands it."""
+        """Doubt of the newest frame; its reward and ending, as the agent understands them."""
+        doubt = None if state.doubt is None else state.doubt.clone()
         if self.agent is None or state.mind is None:
-            return Step()
+            return Step(doubt=doubt)
         mind, heard = state.mind, self.features(state)
         head = self.agent.reward
         reward = head.mean(head(heard)[:, 0]).masked_fill(mind.over, 0.0)
         mind.over |= self.agent.ending(heard)[:, 0, 0] > 0
-        return Step(reward=reward, terminated=mind.over.clone())
+        return Step(reward=reward, terminated=mind.over.clone(), doubt=doubt)
 
-    def _commit(self, state: DreamState, latents: Tensor, walk: Walk) -> None:
+    @torch.inference_mode()
+    def commit(self, state: DreamState, latents: Tensor, walk: Walk) -> None:
+        """Makes `[B, N, D]` the newest frame of `state`, in place."""
         shape = self.dynamics.shape
         eps = noise(state.seeds, state.ring.count, _COMMIT, (shape.tokens, shape.channels))
         mixed = torch.lerp(eps, latents, self._committed / shape.grid)
@@ -341,6 +247,8 @@ class DreamWorld:
             "count": ring.count,
             "seeds": state.seeds,
         }
+        if state.doubt is not None:
+            left["doubt"] = state.doubt
         if mind is not None:
             left["thought"] = mind.ring.frame(cached)
             left |= {"heard": mind.heard, "tasks": mind.tasks, "over": mind.over}
@@ -362,9 +270,8 @@ class DreamWorld:
             mind.ring.refill([frame["thought"] for frame in cached], newest["count"])
             mind.heard.copy_(newest["heard"])
             mind.over.copy_(newest["over"])
-        return DreamState(
-            ring, torch.stack(shown[::-1], 1), torch.cat(before, -1), newest["seeds"].clone(), mind
-        )
+        latents, seeds = torch.stack(shown[::-1], 1), newest["seeds"].clone()
+        return DreamState(ring, latents, torch.cat(before, -1), seeds, mind, newest.get("doubt"))
 
     def _empty_ring(self, rows: int) -> Ring:
         shape = self.dynamics.shape

@@ -28,6 +28,9 @@ class Walk:
       past: what the frame reads of its past; the place of its own keys is overwritten.
       before: `[B, N, copy * D]` the last committed frames, newest first, zeros before the
         first.
+
+    Attributes:
+      read: `[B, N, W]` what the model's head read in the newest denoising pass, float32.
     """
 
     def __init__(self, model: Dynamics, action: Tensor, past: Past, before: Tensor) -> None:
@@ -52,6 +55,7 @@ class Walk:
         if shape.columns:
             latents += model.near(known[:, None], action[:, None])[:, 0]
         self._base = base
+        self.read = base.new_empty(0, dtype=torch.float32)
         self._said: list[tuple[Tensor, Tensor]] | None = None
 
     def denoise(self, noisy: Tensor, signal: int, size: int) -> Tensor:
@@ -70,8 +74,8 @@ class Walk:
         x = x.view(self._rows, -1, shape.width)
         if x.shape[1] == shape.slots:
             x = x[:, 2 : 2 + shape.tokens]
-        out = self._norm(x, -1).float()
-        return F.linear(out, model.head.weight.float(), model.head.bias.float())
+        self.read = self._norm(x, -1).float()
+        return F.linear(self.read, model.head.weight.float(), model.head.bias.float())
 
     def remember(self, latents: Tensor, signal: int, size: int) -> list[tuple[Tensor, Tensor]]:
         """What later frames read of this one; ends where the last time layer has its keys.

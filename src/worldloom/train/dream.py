@@ -47,17 +47,20 @@ class Rollout:
       actions: component name to `[B, H, ...]`, action k taken in state k.
       reward: `[B, H]` that arrived with states 1 to H.
       ends: `[B, H]` probability that states 1 to H are endings.
+      doubt: `[B, H]` of the steps to states 1 to H; None where the world tells none.
     """
 
     heard: Tensor
     actions: dict[str, Tensor]
     reward: Tensor
     ends: Tensor
+    doubt: Tensor | None = None
 
     def copy(self) -> "Rollout":
         """The same numbers; outside of inference mode, tensors that a gradient may pass by."""
         actions = {name: value.clone() for name, value in self.actions.items()}
-        return Rollout(self.heard.clone(), actions, self.reward.clone(), self.ends.clone())
+        doubt = None if self.doubt is None else self.doubt.clone()
+        return Rollout(self.heard.clone(), actions, self.reward.clone(), self.ends.clone(), doubt)
 
 
 class Actor(nn.Module):
@@ -105,10 +108,12 @@ class DreamObjective(nn.Module):
         model, how = self.model, self.dreaming
         logits = model.value(rollout.heard)[:, :, 0]
         value = model.value.mean(logits.detach())
+        reward, stops = heeded(rollout, how)
         returns = lambda_returns(
-            rollout.reward, 1 - rollout.ends, value, discount=how.discount, trace=how.trace
+            reward, 1 - rollout.ends, value, discount=how.discount, trace=how.trace, stops=stops
         )
-        counted = alive(rollout.ends > 0.5)
+        over = rollout.ends > 0.5
+        counted = alive(over if stops is None else over | stops)
         states = rollout.heard[:, :-1]
         policy, prior = model.policy.now(states), self.prior.now(states)
         log_prob, advantage = policy.log_prob(rollout.actions), returns - value[:, :-1]
@@ -136,6 +141,19 @@ class DreamObjective(nn.Module):
         return torch.stack([acting, valuing])
 
 
+def heeded(rollout: Rollout, how: Dreaming) -> tuple[Tensor, Tensor | None]:
+    """What doubt leaves of a rollout.
+
+    Returns:
+      `[B, H]` rewards less caution times doubt; and `[B, H]` bool, the steps after which
+      nothing counts, None where doubt is not heeded.
+    """
+    if not how.heeds_doubt:
+        return rollout.reward, None
+    assert rollout.doubt is not None, "`train_dream` asks for a world that doubts"
+    return rollout.reward - how.caution * rollout.doubt, rollout.doubt > how.limit
+
+
 @torch.inference_mode()
 def dream(world: DreamWorld, policy: PolicyHead, clip: Clip, seeds: Tensor, steps: int) -> Rollout:
     """Dreams `steps` frames on from every row of a clip, as the policy acts.
@@ -150,12 +168,13 @@ def dream(world: DreamWorld, policy: PolicyHead, clip: Clip, seeds: Tensor, step
     agent = world.agent
     assert agent is not None
     state, _ = world.start(clip, seeds)
-    heard, actions = [world.features(state)], []
+    heard, actions, doubts = [world.features(state)], [], []
     for _ in range(steps):
         action = choose_action(policy, heard[-1], state)
-        state, _ = world.step(state, _known(action, len(seeds)))
+        state, step = world.step(state, _known(action, len(seeds)))
         heard.append(world.features(state))
         actions.append(action)
+        doubts += [] if step.doubt is None else [step.doubt]
     whole = torch.stack(heard, 1)
     after = whole[:, 1:]
     return Rollout(
@@ -163,6 +182,7 @@ def dream(world: DreamWorld, policy: PolicyHead, clip: Clip, seeds: Tensor, step
         actions={name: torch.stack([a[name] for a in actions], 1) for name in actions[0]},
         reward=agent.reward.mean(agent.reward(after)[:, :, 0]),
         ends=agent.ending(after)[:, :, 0, 0].sigmoid(),
+        doubt=torch.stack(doubts, 1) if doubts else None,
     )
 
 
@@ -193,16 +213,22 @@ def train_dream(
       Whether the schedule was finished.
 
     Raises:
-      WorldloomError: the store has no rewards, the agent does not know the task, or it is
-        another than the one that a resumed stage began with.
+      WorldloomError: the store has no rewards, the agent does not know the task, it is
+        another than the one that a resumed stage began with, or doubt is to be heeded of a
+        world that has none.
     """
     with ranks() as group:
         stage = open_stage(run / name, resume)
         drawn = sampler if stage is None else Sampler(**stage.config["sampler"])
         world = load_agent(run, drawn)
         assert world.agent is not None
-        for part in (world.tokenizer, world.dynamics, world.agent):
-            part.to(group.device)
+        world.to(group.device)
+        if dreaming.heeds_doubt and world.doubt is None:
+            raise WorldloomError(
+                f"caution needs a world that doubts; that of `{run / 'agent'}`, drawn in "
+                f"{world.sampler.passes} passes, has no doubt fitted to it",
+                f"worldloom train doubt {run} {store.path} --of agent",
+            )
         identity = weights_hash(run / "agent")
         if stage is not None and stage.config["agent"] != identity:
             raise WorldloomError(

@@ -17,7 +17,13 @@ OverRanks = Callable[[Tensor], Tensor]
 
 
 def lambda_returns(
-    reward: Tensor, keeps: Tensor, value: Tensor, *, discount: float, trace: float
+    reward: Tensor,
+    keeps: Tensor,
+    value: Tensor,
+    *,
+    discount: float,
+    trace: float,
+    stops: Tensor | None = None,
 ) -> Tensor:
     """Returns that trust the value estimate after a few steps (arXiv 2509.24527, section 3.3).
 
@@ -29,6 +35,8 @@ def lambda_returns(
       value: `[B, H + 1]` v_0 to v_H; v_0 is not read.
       discount: of a step, gamma.
       trace: lambda.
+      stops: `[B, H]` bool, whether the dream is not followed beyond state 1 to H: what is to
+        come there is its value alone.
 
     Returns:
       `[B, H]` R_0 to R_{H-1}.
@@ -36,6 +44,8 @@ def lambda_returns(
     ahead, found = value[:, -1], []
     for k in reversed(range(reward.shape[1])):
         mixed = (1 - trace) * value[:, k + 1] + trace * ahead
+        if stops is not None:
+            mixed = torch.where(stops[:, k], value[:, k + 1], mixed)
         ahead = reward[:, k] + discount * keeps[:, k] * mixed
         found.append(ahead)
     return torch.stack(found[::-1], 1)
@@ -161,6 +171,9 @@ class Dreaming:
       task: that the agent is asked to do; None for the first that it knows.
       onward: an earlier policy that is learned on with, and how often a dream begins from
         fresh recordings.
+      caution: what doubt 1 takes off the reward of a step; needs a world that doubts, as a
+        limit below 1 does.
+      limit: a step of more doubt than this is the last of its dream that counts.
     """
 
     horizon: int = 15
@@ -174,6 +187,13 @@ class Dreaming:
     bonus: float = 3e-4
     task: str | None = None
     onward: Onward | None = None
+    caution: float = 0.0
+    limit: float = 1.0
+
+    @property
+    def heeds_doubt(self) -> bool:
+        """Whether doubt changes what is learned."""
+        return self.caution != 0 or self.limit < 1
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Dreaming":

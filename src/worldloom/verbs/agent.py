@@ -114,9 +114,9 @@ def dream(
     horizon: int = 15,
     passes: int = 4,
     objective: Literal["pmpo", "reinforce"] = "pmpo",
+    caution: float = 0.0,
+    limit: float = 1.0,
     seed: int = 0,
-    save_minutes: float = 5.0,
-    track: Tracker = "none",
 ) -> None:
     """Trains the agent of a run in its own dreams.
 
@@ -130,9 +130,9 @@ def dream(
       horizon: frames of a dream.
       passes: denoising passes a frame.
       objective: pmpo, or reinforce with normalised returns.
+      caution: what doubt 1 takes off the reward of an imagined step.
+      limit: a step of more doubt than this is the last of its dream that counts.
       seed: of everything random.
-      save_minutes: minutes between two checkpoints.
-      track: sends the metrics there too; metrics.jsonl is always written.
     """
     from worldloom.data.store import Store
     from worldloom.models.dream import Sampler
@@ -144,9 +144,15 @@ def dream(
     for name, value in numbers.items():
         if value < 1:
             raise WorldloomError(f"--{name} {value} makes no sense", "give 1 or more", code=2)
-    how = Dreaming(horizon, contexts, objective=objective, task=task)
+    if caution < 0 or not 0 <= limit <= 1:
+        raise WorldloomError(
+            f"--caution {caution:g} --limit {limit:g} makes no sense",
+            "caution is 0 or more, limit is a probability",
+            code=2,
+        )
+    how = Dreaming(horizon, contexts, objective=objective, task=task, caution=caution, limit=limit)
     schedule = Schedule(steps, rate, warmup=50, ema=0.99)
-    with told(Path(run), "dream", seed=seed, minutes=save_minutes, track=track) as options:
+    with told(Path(run), "dream", seed=seed, minutes=5.0, track="none") as options:
         train_dream(
             Store.open(store),
             Path(run),

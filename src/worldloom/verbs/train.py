@@ -140,6 +140,7 @@ def _go_on(stage: "Stage", run: Path, options: "Options") -> None:
     from worldloom.configs import named
     from worldloom.data.store import Store
     from worldloom.train.agent import lessons_of, train_agent
+    from worldloom.train.doubt import doubting_of, train_doubt
     from worldloom.train.dream import train_dream
     from worldloom.train.dynamics import train_dynamics
     from worldloom.train.imagination import Dreaming
@@ -153,6 +154,9 @@ def _go_on(stage: "Stage", run: Path, options: "Options") -> None:
     elif config["stage"] == "dream":
         how = Schedule(**config["schedule"]), Dreaming.of(config["dreaming"])
         train_dream(store, run, *how, options, name=name, resume=True)
+    elif config["stage"] == "doubt":
+        how = doubting_of(config)
+        train_doubt(store, run, how, options, of=config["of"], resume=True)
     else:
         size = named(config["size"], store.info.cameras["main"])
         train = train_tokenizer if config["stage"] == "tokenizer" else train_dynamics
