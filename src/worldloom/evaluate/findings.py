@@ -207,7 +207,7 @@ def _wrong(world: World, lie: Lie, ledger: Ledger, seed: int) -> int | None:
     if real is None:
         return None
     frames, rewards = _futures(world, dream, lie.start, seed)
-    if lie.kind in ("forbidden", "omission"):
+    if "works" in lie.truth:  # a deed of Craft
         before = np.repeat(dream.frames["main"][lie.start - 1 : lie.start], TRIES, 0)
         (actions,) = dream.actions.values()
         said = works(before, frames, np.repeat(actions[-1:], TRIES))
