@@ -1,5 +1,7 @@
 """The floor-plan test: fair worlds, exact co-visibility, faults caught, and heads that can read."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -115,6 +117,39 @@ def test_planted_faults_are_caught_and_the_ceiling_is_not(name: str, stitcher) -
     sat = sit(RoomsTask(), fault.probe(SMOKE), SMOKE)
     assert sat.verdict and fault.caught(sat.verdict)
     assert not fault.caught(stitcher.verdict)
+
+
+class Sighted:
+    """An encoder whose state is the stitcher's plan, or nothing but noise."""
+
+    name, layers, capabilities = "sighted", (), frozenset({"features"})
+
+    def __init__(self, *, blind: bool = False) -> None:
+        self.inner, self.blind = Mapper("inner", mappers.stitched), blind
+
+    def observe(self, clip, state=None):
+        assert clip.actions.values["pose"].shape == (*clip.frames["main"].shape[:2], 4)
+        return self.inner.observe(clip)
+
+    def features(self, state, layer=None):
+        found = self.inner.features(state)
+        return torch.rand(found.shape, generator=torch.Generator()) if self.blind else found
+
+
+def test_an_encoder_is_read_with_heads_and_stands_beside_another_world(monkeypatch) -> None:
+    monkeypatch.setattr(rooms, "LESSONS", {"smoke": (40, 15)})
+    monkeypatch.setattr(rooms, "WORLDS", {"smoke": (5, 3, 3)})
+    blind: Any = Sighted(blind=True)
+    sat = sit(RoomsTask(), Sighted(), SMOKE, nulls={"untrained_0": blind})  # type: ignore[arg-type]
+    assert sat.verdict and "untrained_0" in sat.rows[0].null
+    own = np.mean([row.extra["rooms"] for row in sat.rows])
+    assert own < np.mean([row.extra["beside"]["untrained_0"]["rooms"] for row in sat.rows])
+    assert any(row.extra["shuffled"] != row.extra["hidden"] for row in sat.rows)
+    for row in sat.rows:
+        beside = row.extra["beside"]
+        for kind in ("hidden", "all"):
+            assert sum(row.extra[kind]) == sum(beside["ceiling"][kind])
+            assert sum(row.extra[kind]) == sum(beside["untrained_0"][kind])
 
 
 def test_heads_read_what_is_there_and_nothing_where_nothing_is(monkeypatch) -> None:

@@ -63,7 +63,8 @@ def _difference(rows: Sequence[Row], more: str, less: str, *, seed: int) -> Figu
         for row in known
         if row.extra.get("beside", {}).get("ceiling", {}).get(more) is not None
     ]
-    ceiling = float(np.mean(best)) if best else None
+    # A simulator draws what was never seen as well as what was: it has nothing to gain.
+    ceiling = float(np.mean(best)) if best and more != "other_error" else None
     unit = "squared error"
     return pooling.figure(
         sums, pooling.ratio(1, 0), seed=seed, null=0.0, ceiling=ceiling, unit=unit

@@ -15,8 +15,9 @@ from worldloom.envs.rooms_plan import PALETTE
 
 PAIRS = np.triu_indices(PALETTE, 1)
 """Two colours each, 120 pairs: the order of all that is said about doors."""
-UPDATES, CHECK = 200, 10  # whole passes over the training worlds; how often the others are asked
+UPDATES, CHECK = 200, 5  # whole passes over the training worlds; how often the others are asked
 RATE = 1e-2
+HEADS = ("doors", "areas", "rooms")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Reader:
 
 
 def learn(train: tuple[Tensor, Lesson], dev: tuple[Tensor, Lesson]) -> Reader:
-    """Trains the heads, keeps those that are best on the worlds apart, and sets the threshold.
+    """Trains the heads, keeps each where it is best on the worlds apart, and sets the threshold.
 
     Args:
       train: states `[B, D]` and what is known of their worlds.
@@ -96,32 +97,36 @@ def learn(train: tuple[Tensor, Lesson], dev: tuple[Tensor, Lesson]) -> Reader:
         heads.areas.bias.fill_(train[1].area.nanmean())
         heads.rooms.bias.fill_(train[1].rooms.mean())
     optimizer = torch.optim.Adam(heads.parameters(), lr=RATE)
-    best, kept = float("inf"), {}
+    best = [float("inf")] * len(HEADS)
+    kept: dict[str, dict[str, Tensor]] = {}
     for update in range(UPDATES + 1):
         if update % CHECK == 0:
             with torch.no_grad():
-                loss = float(_loss(heads, *dev))
-            if loss < best:
-                best, kept = loss, {k: v.clone() for k, v in heads.state_dict().items()}
+                losses = _losses(heads, *dev).tolist()
+            for i, name in enumerate(HEADS):
+                if losses[i] < best[i]:
+                    weights = heads.get_submodule(name).state_dict()
+                    best[i], kept[name] = losses[i], {k: v.clone() for k, v in weights.items()}
         optimizer.zero_grad()
-        _loss(heads, *train).backward()
+        _losses(heads, *train).sum().backward()
         optimizer.step()
-    heads.load_state_dict(kept)
+    for name, weights in kept.items():
+        heads.get_submodule(name).load_state_dict(weights)
     with torch.no_grad():
         logits = heads(dev[0].float())[0]
     asked = ~dev[1].door.isnan()
     return Reader(heads, _threshold(logits[asked].numpy(), dev[1].door[asked].numpy() > 0.5))
 
 
-def _loss(heads: PlanHeads, features: Tensor, lesson: Lesson) -> Tensor:
-    """What is not known weighs nothing."""
+def _losses(heads: PlanHeads, features: Tensor, lesson: Lesson) -> Tensor:
+    """`[3]` one for each of `HEADS`; what is not known weighs nothing."""
     doors, areas, rooms = heads(features.float())
     asked, seen = ~lesson.door.isnan(), ~lesson.area.isnan()
     door = functional.binary_cross_entropy_with_logits(
         doors, lesson.door.nan_to_num(), weight=asked / asked.sum(), reduction="sum"
     )
     area = ((areas - lesson.area.nan_to_num()).square() * seen).sum() / seen.sum()
-    return door + area + 0.1 * functional.mse_loss(rooms, lesson.rooms)
+    return torch.stack([door, area, functional.mse_loss(rooms, lesson.rooms)])
 
 
 def _threshold(logits: np.ndarray, door: np.ndarray) -> float:

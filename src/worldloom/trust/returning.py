@@ -36,13 +36,13 @@ from worldloom.trust.task import (
 from worldloom.trust.trips import KINDS, LOOP, SPECS, Trip, make_trip
 
 GAPS: Mapping[Budget, tuple[int, ...]] = {
-    "smoke": (8, 16, 32, 64),
+    "smoke": (8, 16, 32),
     "quick": (8, 16, 32, 64, 128),
     "full": (8, 16, 32, 64, 128, 256, 512),
 }
-COUNT: Mapping[Budget, int] = {"smoke": 8, "quick": 30, "full": 300}
+COUNT: Mapping[Budget, int] = {"smoke": 5, "quick": 30, "full": 300}
 """Trips of each kind and gap."""
-LESSONS: Mapping[Budget, int] = {"smoke": 40, "quick": 400, "full": 2000}
+LESSONS: Mapping[Budget, int] = {"smoke": 16, "quick": 400, "full": 2000}
 """Training trips of each world."""
 WINDOW = 8  # steps that the null with a window remembers
 FORGETS = 16  # and the fault
