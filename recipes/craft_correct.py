@@ -27,7 +27,7 @@ from worldloom.evaluate.exam import line
 from worldloom.train.stage import Stage
 
 WAYS = {"agent": "agent", "random": "random", "human": "scripted", "doubt": "doubt"}
-STAGES = ("tokenizer", "dynamics", "agent", "dream")
+STAGES = ("tokenizer", "dynamics", "agent", "dream", "agent-doubt")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def copy(run: Path, here: Path, cache: Path) -> Store:
         part = here.with_name(f"{here.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         for stage in STAGES:
-            shutil.copytree(run / stage, part / stage)
+            if (run / stage).exists() or stage != "agent-doubt":
+                shutil.copytree(run / stage, part / stage)
         recorded = Path(Stage.open(run / "agent").config["store"])
         shutil.copytree(recorded, part / "store", copy_function=_linked)
         cache.mkdir(parents=True, exist_ok=True)

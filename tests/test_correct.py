@@ -37,12 +37,14 @@ from worldloom.train import correct as training
 from worldloom.train.agent import Lessons, train_agent
 from worldloom.train.checkpoint import read_tensors
 from worldloom.train.correct import Repair
+from worldloom.train.doubt import Doubting, train_doubt
 from worldloom.train.dream import train_dream
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.imagination import Dreaming
 from worldloom.train.learner import Learner
 from worldloom.train.onward import Onward, fresh, weights
 from worldloom.train.optim import Schedule
+from worldloom.train.replay import Windows
 from worldloom.train.setup import Options
 from worldloom.train.stage import Stage
 from worldloom.train.tokenizer import train_tokenizer
@@ -328,3 +330,18 @@ def test_the_share_of_the_gap_that_is_gone_is_of_the_same_moments(corrected):
     assert found["rounds"][1]["gap_removed"]["agent"]["value"] == pytest.approx(expected)
     world, act = dreamer(run)
     assert world.sampler.passes == 4 and act is not None
+
+
+@pytest.mark.slow
+def test_the_agent_is_sent_where_the_world_doubts_and_doubt_is_fitted_anew(origin, tmp_path):
+    run, store = copy(origin, tmp_path)
+    windows = Windows(rows=4, context=3, length=6, tolerance=0.2)
+    how = Doubting(Schedule(2, 3e-3, warmup=1), windows, learned=24, judged=24, batch=8)
+    train_doubt(store, run, how, Options(), of="agent")
+    found, _ = go(run, store, replace(PLAN, data="doubt", steps=9), rounds=2)
+    assert [one["real_steps"] for one in found["rounds"]] == [0, 9, 18]
+    again = Store.open(store.path)
+    rows = [again.row(name) for name in gathered(again, {"round": 2})]
+    assert [row.length for row in rows] == [4, 4, 4] and {row.seed for row in rows} == {None}
+    doubt = Stage.open(run / "rounds/2/agent-doubt").config
+    assert doubt["doubting"]["windows"]["tolerance"] == 0.2

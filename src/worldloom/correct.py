@@ -3,7 +3,8 @@
     RUN/rounds/
       plan.json     what was asked for
       0/report.json the examination before any correction, of RUN itself
-      1/            a run: tokenizer/ agent/ dream/ report.json, learned on from the one before
+      1/            a run: tokenizer/ agent/ dream/ report.json, learned on from the one before;
+                    agent-doubt/ where RUN has one
       report.json   all rounds, and how much of the gap is gone
 
 New recordings go into the store, labelled with the run and the round. Every part that is
@@ -259,6 +260,7 @@ class Correction:
         else:
             training.learn_tokenizer(self.store, before, here, repair, options)
         training.learn_agent(self.store, before, here, repair, options)
+        training.learn_doubt(self.store, before, here, options)
 
     def _dream(self, number: int, progress: Progress) -> None:
         before, here, options = (

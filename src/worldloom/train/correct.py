@@ -7,10 +7,11 @@ from pathlib import Path
 
 from worldloom.configs import Batches, named
 from worldloom.data.store import Store
-from worldloom.hub import finished
+from worldloom.hub import doubt_folder, finished
 from worldloom.models.dream import Sampler
 from worldloom.models.tokenizer import TokenizerShape
 from worldloom.train.agent import lessons_of, train_agent
+from worldloom.train.doubt import doubting_of, train_doubt
 from worldloom.train.dream import train_dream
 from worldloom.train.imagination import Dreaming
 from worldloom.train.onward import Onward
@@ -97,6 +98,15 @@ def learn_agent(store: Store, before: Path, here: Path, repair: Repair, options:
         schedule = _slower(schedule, repair.updates)
     lessons = replace(lessons, schedule=schedule, onward=repair.onward(before / "agent"))
     return train_agent(store, here, lessons, options, resume=begun(here / "agent"))
+
+
+def learn_doubt(store: Store, before: Path, here: Path, options: Options) -> bool:
+    """Trains HERE/agent-doubt anew as BEFORE/agent-doubt was; whether there was any."""
+    earlier, now = doubt_folder(before, "agent"), doubt_folder(here, "agent")
+    if not begun(earlier):
+        return False
+    how = doubting_of(finished(earlier).config)
+    return train_doubt(store, here, how, options, of="agent", resume=begun(now))
 
 
 def learn_policy(store: Store, before: Path, here: Path, repair: Repair, options: Options) -> bool:
