@@ -11,13 +11,12 @@ What is there already is kept: run it again to go on.
     python -m recipes.table runs/craft runs/craft-1 runs/craft-10 --publish
 
 Another seed trains on the same recordings and plays the same starts; fewer episodes are the
-first of the others. `--small` is minutes in all: a shorter game, clumsy players.
+first of the others. `--small` is minutes in all: short games of novices and of chance.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -80,45 +79,8 @@ def training_of(updates: int) -> offline.Training:
     )
 
 
-class Clumsy:
-    """A player whose hand slips: a share of its actions are those of somebody at random.
-
-    Args:
-      player: what it means to do.
-      other: what it does in their place.
-      slips: the share.
-    """
-
-    def __init__(self, player: Any, other: Any, slips: float) -> None:
-        self.player, self.other, self.slips = player, other, slips
-
-    def reset(self) -> None:
-        self.player.reset()
-        self.other.reset()
-
-    def __call__(
-        self, observation: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        meant, else_done = (who(observation, info, rng) for who in (self.player, self.other))
-        return else_done if rng.random() < self.slips else meant
-
-
-@dataclass(frozen=True)
-class ClumsyMaker:
-    """Makes a journeyman whose hand slips in this share of all steps."""
-
-    slips: float
-
-    @property
-    def name(self) -> str:
-        return f"clumsy {self.slips:g}"
-
-    def __call__(self, stage: Any) -> Clumsy:
-        return Clumsy(stage.players["journeyman"](), stage.players["random"](), self.slips)
-
-
-SMALL = replace(USUAL, out=Path("runs/craft-small"), episodes=120, frames=97, steps=150, judged=100)
-SMALL_GAME = replace(GAME, players=(ClumsyMaker(0.4), ClumsyMaker(0.8)))
+SMALL = replace(USUAL, out=Path("runs/craft-small"), episodes=96, frames=128, steps=250)
+SMALL_GAME = replace(GAME, players=choose("random,novice"))
 
 
 def small_training(updates: int) -> offline.Training:
@@ -131,13 +93,13 @@ def small_training(updates: int) -> offline.Training:
         schedule=replace(base.schedule, warmup=50, ema=0.99),
         batches=short,
     )
-    schedule = Schedule(3 * updates, rate=1e-3, warmup=40, ema=0.99, muon_rate=0.01)
+    schedule = Schedule(2 * updates, rate=1e-3, warmup=40, ema=0.99, muon_rate=0.01)
     return offline.Training(
         size,
         Lessons(schedule, replace(short, rows=12), Relevance(within=64)),
-        Schedule(max(2, updates * 2 // 3), rate=3e-4, warmup=10, ema=0.9),
-        Dreaming(horizon=10, contexts=32, context=8),
-        iql.usual(10 * updates),
+        Schedule(max(2, updates * 2 // 5), rate=3e-4, warmup=10, ema=0.9),
+        Dreaming(horizon=12, contexts=24, context=8),
+        iql.usual(4 * updates),
         iql.How(),
         Sampler(passes=2),
     )
