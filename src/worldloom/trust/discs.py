@@ -156,6 +156,35 @@ def find(
     return (found * ARENA / size).reshape(*lead, len(colours), 2)
 
 
+ALIKE = 80.0
+"""Distance in colour, of 255, at which a pixel is no longer of that colour."""
+
+
+def find_alike(
+    frames: np.ndarray, colours: tuple[tuple[int, int, int], ...], radii: np.ndarray
+) -> np.ndarray:
+    """Where coloured things are, for more colours than can be unmixed; a little less exactly.
+
+    Args:
+      frames: `[F, H, H, 3]` uint8.
+      colours: K of them, further than `ALIKE` apart.
+      radii: `[K]` in the arena's units.
+
+    Returns:
+      `[F, K, 2]`, NaN where a thing was not found.
+    """
+    size = frames.shape[1]
+    found = []
+    for colour, radius in zip(colours, radii, strict=True):
+        gap = frames.astype(np.float32) - np.array(colour, np.float32)
+        share = np.clip(1 - np.sqrt(np.square(gap).sum(-1)) / ALIKE, 0, 1)
+        pixels = np.full(len(frames), radius * size / ARENA)
+        found.append(_find_one(share, pixels))
+    places = np.stack(found, 1)
+    places[..., 1] = size - places[..., 1]
+    return places * ARENA / size
+
+
 BLOCK = 4
 """Side of the blocks, in pixels, in which a thing is first looked for."""
 

@@ -14,7 +14,7 @@ ARENA = 10.0
 FRAME = 0.1
 """Seconds between two frames."""
 SUBSTEPS = 8
-BISECTIONS = 40
+BISECTIONS = 32
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,18 @@ def _fly(scenes: Scenes, dt: float) -> Scenes:
 def _touching(scenes: Scenes) -> np.ndarray:
     """`[S]` bool: in which scenes things overlap that come closer."""
     found = np.zeros(len(scenes), bool)
-    for _, gap, closing in _contacts(scenes):
-        found |= (gap < 0) & (closing > 0)
+    if scenes.solid:
+        one, two = np.triu_indices(scenes.place.shape[1], 1)
+        apart = scenes.place[:, two] - scenes.place[:, one]
+        relative = scenes.speed[:, two] - scenes.speed[:, one]
+        reach = scenes.radius[:, one] + scenes.radius[:, two]
+        overlap = np.square(apart).sum(-1) < reach**2
+        found |= (overlap & ((relative * apart).sum(-1) < 0)).any(1)
+    if scenes.walls:
+        radius = scenes.radius[..., None]
+        low = (scenes.place < radius) & (scenes.speed < 0)
+        high = (scenes.place > ARENA - radius) & (scenes.speed > 0)
+        found |= (low | high).any((1, 2))
     return found
 
 
@@ -131,7 +141,7 @@ def _through_contacts(scene: Scenes, dt: float) -> Scenes:
                 before = middle
         scene = _fly(scene, after)
         for where, gap, closing in _contacts(scene):
-            if gap[0] < 0 < closing[0]:
+            if gap[0] < 1e-9 and closing[0] > 0:
                 scene = _thrown_back(scene, where)
         dt -= after
     return _fly(scene, dt)

@@ -4,6 +4,8 @@ import importlib
 from typing import Any
 
 from worldloom.errors import WorldloomError
+from worldloom.trust.combo import Combo
+from worldloom.trust.gladder import Gladder
 from worldloom.trust.motion import Motion
 from worldloom.trust.returning import Return
 from worldloom.trust.rooms import RoomsTask
@@ -13,7 +15,7 @@ from worldloom.trust.voe2d import Voe2d
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
-    return [Motion(), Voe2d(), RoomsTask(), Return()]
+    return [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return()]
 
 
 def named(name: str) -> Task:
