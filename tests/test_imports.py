@@ -25,7 +25,7 @@ MAY = {
     "envs": BASE | {"envs", "data", "world", "agents", "workers"},
     "world": BASE | {"data"},
     "models": BASE | {"models", "data", "world"},
-    "train": BASE | {"train", "models", "data", "envs", "world", "configs", "hub"},
+    "train": BASE | {"train", "models", "data", "envs", "world", "configs", "hub", "evaluate"},
     "play": BASE | {"play", "world", "data", "envs", "listening"},
     "evaluate": BASE | {"evaluate", "world", "data", "envs", "agents"},
     "trust": BASE | {"trust", "evaluate", "world", "data", "envs"},
@@ -41,8 +41,12 @@ MAY = {
     "acting": BASE | {"agents", "envs", "hub"},
     "hub": BASE | {"models", "train", "world", "data", "envs", "configs", "agents"},
 }
-# `models` may know of `data` only the nouns, not the files.
-ONLY = {("models", "data"): {"worldloom.data.types"}}
+# `models` may know of `data` only the nouns, not the files; what is trained by its own score may
+# know the arithmetic of that score.
+ONLY = {
+    ("models", "data"): {"worldloom.data.types"},
+    ("train", "evaluate"): {"worldloom.evaluate.doubt"},
+}
 
 
 def part(path: Path) -> str:
