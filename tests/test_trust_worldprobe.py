@@ -11,6 +11,7 @@ from worlds import keys
 
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
+from worldloom.models.inside import Opened
 from worldloom.trust.check import check_probe
 from worldloom.trust.probe import lacking
 from worldloom.trust.worldprobe import WorldProbe, told
@@ -26,6 +27,33 @@ def test_a_dream_keeps_the_promises_of_a_probe():
     clip = make_clip()
     done = check_probe(WorldProbe(make_world()), clip, after(clip, 3), actions=keys(2, 3))
     assert {"rollout", "score"} <= set(done)
+
+
+def test_an_opened_dream_has_features_and_a_surprise_of_its_own():
+    world, clip = make_world(), make_clip()
+    probe = WorldProbe(Opened(world))
+    done = check_probe(probe, clip, after(clip, 3), actions=keys(2, 3))
+    assert {"rollout", "score", "features"} <= set(done)
+    state, _ = world.start(clip, torch.zeros(2, dtype=torch.int64))
+    next_action = keys(2, 1)
+    frame = torch.full((2, 1, 16, 16, 3), 90, dtype=torch.uint8)
+    expected = world.make(state, world.dynamics.action(next_action[:, 0])).first
+    by_hand = (expected - world.encode(frame)[:, 0]).square().mean((1, 2))
+    came = Clip(frames={"main": frame}, actions=next_action)
+    assert torch.equal(probe.score(probe.observe(clip), came)[:, 0], by_hand)
+
+
+def test_surprise_of_a_frame_counts_those_before_it_as_seen():
+    probe, clip = WorldProbe(Opened(make_world())), make_clip()
+    assert clip.actions is not None
+    parts = [
+        Clip(frames={"main": clip.frames["main"][:, part]}, actions=clip.actions[:, part])
+        for part in (slice(0, 3), slice(3, 4), slice(4, 5), slice(3, 5))
+    ]
+    first = probe.observe(parts[0])
+    both = probe.score(first, parts[3])
+    later = probe.score(probe.observe(parts[1], first), parts[2])
+    assert torch.allclose(both[:, 1:], later, atol=1e-6)
 
 
 def test_observing_on_equals_observing_at_once():

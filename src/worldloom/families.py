@@ -15,6 +15,7 @@ from worldloom.data.store import Store
 from worldloom.hub import load_tokenizer, load_world
 from worldloom.models.dream import DreamWorld, Sampler
 from worldloom.models.dynamics import Dynamics
+from worldloom.models.inside import Opened
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
@@ -45,7 +46,7 @@ class Nano:
             batches=replace(base.batches, rows=4),
         )
 
-    def train(self, store: Store, folder: Path, setting: Setting, tell: Tell) -> DreamWorld:
+    def train(self, store: Store, folder: Path, setting: Setting, tell: Tell) -> Opened:
         """The world trained on a store; what is finished in `folder` is kept."""
         size = self.size(store.info.cameras["main"], setting)
 
@@ -57,9 +58,9 @@ class Nano:
             if not (folder / stage / "weights.safetensors").exists():
                 begun = (folder / stage / "config.json").exists()
                 train(store, folder, size, options, resume=begun)
-        return load_world(folder, DRAWN)
+        return Opened(load_world(folder, DRAWN))
 
-    def untrained(self, folder: Path, *, seed: int) -> DreamWorld:
+    def untrained(self, folder: Path, *, seed: int) -> Opened:
         """The world in `folder` with dynamics that learned nothing; its tokenizer is the same."""
         trained = load_world(folder, DRAWN)
         with torch.random.fork_rng():
@@ -67,7 +68,7 @@ class Nano:
             fresh = Dynamics(trained.dynamics.shape, trained.dynamics.action.spec)
             torch.nn.init.normal_(fresh.head.weight, std=START)
         fresh.eval().requires_grad_(False)
-        return DreamWorld(load_tokenizer(folder), fresh, trained.spec, DRAWN)
+        return Opened(DreamWorld(load_tokenizer(folder), fresh, trained.spec, DRAWN))
 
 
 def family_of(world: World) -> Nano | str:

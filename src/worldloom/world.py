@@ -95,7 +95,7 @@ class World(Protocol):
       render: `render(state, camera="main") -> [B, H, W, 3]` uint8.
       observe: `observe(state, action, clip) -> (state, Step)`: a real step of
         one frame enters a running state; the Step is the model's own estimate.
-      score: `score(clip) -> [B, T]` surprise, higher is less expected.
+      score: `score(state, clip) -> [B, T]` surprise of what comes, higher is less expected.
       features: `features(state, layer=None) -> [B, D]`.
       steer: `steer(state, vector, layer) -> state`.
       fork: states are values; `state[rows]` and `copy` give independent branches.

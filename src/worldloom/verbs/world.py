@@ -261,6 +261,7 @@ def _trust(
     from worldloom.data.store import Store
     from worldloom.families import family_of
     from worldloom.hub import load_world, world_identity
+    from worldloom.models.inside import Opened
     from worldloom.trust.card import publish
     from worldloom.trust.suite import run_suite
     from worldloom.trust.task import Setting
@@ -271,7 +272,7 @@ def _trust(
     world = load_world(found or run)
     opened = None if store is None else Store.open(store)
     profile = run_suite(
-        world,
+        Opened(world),
         chosen,
         Setting(budget, seed, folder, opened),
         out=folder,

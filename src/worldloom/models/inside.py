@@ -1,0 +1,78 @@
+"""A dream world opened: what its dynamics holds of the past, and how much a frame surprises it.
+
+Both come of the first denoising pass of the next frame, which sees the past and noise.
+Everything else is the world's own.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from worldloom.actions import Action
+from worldloom.data.types import Clip
+from worldloom.models.dream import DreamWorld
+from worldloom.models.dream_state import DreamState
+from worldloom.world import Step, WorldSpec
+
+
+class Opened:
+    """The same world, which also can `features` and `score`.
+
+    Args:
+      world: to look into; states are its own.
+    """
+
+    def __init__(self, world: DreamWorld) -> None:
+        self.world = world
+        more = world.spec.capabilities | {"features", "score"}
+        self.spec: WorldSpec = replace(world.spec, capabilities=more)
+
+    def start(self, clip: Clip, seeds: Tensor) -> tuple[DreamState, Step]:
+        """As the world."""
+        return self.world.start(clip, seeds)
+
+    def step(self, state: DreamState, action: Action) -> tuple[DreamState, Step]:
+        """As the world."""
+        return self.world.step(state, action)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the world can beyond the contract's first two: `render`, `observe`, `reseed`."""
+        return getattr(self.world, name)
+
+    @torch.inference_mode()
+    def features(self, state: DreamState, layer: str | None = None) -> Tensor:
+        """`[B, N * W]` what the head reads of the next frame, its action unknown.
+
+        Args:
+          state: of B rows; not changed.
+          layer: there is one, the last.
+        """
+        del layer
+        spec = self.world.dynamics.action.spec
+        null = {k: torch.from_numpy(v) for k, v in spec.null((len(state),)).items()}
+        unknown = Action(null, torch.zeros(len(state), dtype=torch.bool))
+        token = self.world.dynamics.action(unknown.map(lambda x: x.to(self.world.device)))
+        return self.world.make(state.copy(), token).read.flatten(1).clone()
+
+    @torch.inference_mode()
+    def score(self, state: DreamState, clip: Clip) -> Tensor:
+        """`[B, T]` mean squared error of the latents that were expected, before each frame came.
+
+        Args:
+          state: of B rows; not changed.
+          clip: what comes: frames `[B, T, H, W, 3]` and the actions that lead to them.
+        """
+        state, frames = state.copy(), clip.frames["main"]
+        latents = self.world.encode(frames).float()
+        actions = clip.actions
+        assert actions is not None, "frames come of actions; unknown ones are actions too"
+        surprise = []
+        for t in range(frames.shape[1]):
+            action = actions[:, t].map(lambda x: torch.as_tensor(x).to(self.world.device))
+            expected = self.world.make(state, self.world.dynamics.action(action)).first
+            surprise.append((expected - latents[:, t]).square().mean((1, 2)))
+            seen = Clip(latents=latents[:, : t + 1])
+            state, _ = self.world.observe(state, action, seen)
+        return torch.stack(surprise, 1)
