@@ -3,15 +3,21 @@
     python -m benchmarks.doubt RUN STORE [--publish]
 
 RUN has a doubt (`worldloom train doubt`). New episodes are recorded beside the run, on seeds
-that are in no recording: by the store's own player, and by one who acts by chance. The
-same frames with their colours exchanged are the third set: nothing that was learned from
-looks like that. Figures are of single steps of dreams that were right until then.
+that are in no recording: by the store's own player (`same`), and by one who acts by chance
+(`random`). The third set (`colours`) is half the first and half the same frames with their
+colours exchanged, of which nothing was learned: whoever doubts by what is unseen tells them
+apart. Figures are of single steps of dreams that were right until then.
 """
 
 import argparse
+import statistics
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from benchmarks import results
 from worldloom.agents.choose import choose
@@ -61,13 +67,16 @@ def main() -> None:
     store = Store.open(given.store)
     found: dict[str, dict[str, Any]] = {}
     caches = {name: fresh(store, given, name) for name in SEEDS}
-    sets = {**caches, "colours": Exchanged(caches["same"])}
-    for name, cache in sets.items():
-        found |= compared(world, cache, given, name)
-        for key in (key for key in found if key.startswith(f"{name}_")):
-            entry = found[key]
-            bounds = (entry["value"], entry["low"], entry["high"])
-            print(f"{key:<28}" + " ".join(f"{float(x):8.3f}" for x in bounds), entry["n"])
+    sets: dict[str, Any] = {**caches, "colours": Exchanged(caches["same"])}
+    steps = {name: measured(world, cache, given) for name, cache in sets.items()}
+    steps["colours"] = pooled(steps["same"], steps["colours"])
+    for name, rows in steps.items():
+        found |= compared(world, rows, name)
+    for key, entry in found.items():
+        bounds = (entry["value"], entry["low"], entry["high"])
+        print(f"{key:<28}" + " ".join(f"{float(x):8.3f}" for x in bounds), entry["n"])
+    found["step_cost"] = cost(world, caches["same"])
+    print(f"{'step_cost':<28}{found['step_cost']['value']:8.3f}")
     if given.publish:
         command = f"python -m benchmarks.doubt {given.run} {given.store} --of {given.of}"
         command += f" --players {given.players} --episodes {given.episodes}"
@@ -80,6 +89,28 @@ def main() -> None:
             speaks=world.doubt.kind,
             tolerance=world.doubt.tolerance,
         )
+
+
+@torch.inference_mode()
+def cost(world: DreamWorld, cache: ClipCache, rounds: int = 30) -> dict[str, Any]:
+    """Processor time of a step of one row with doubt over one without, round by round."""
+    bare = DreamWorld(world.tokenizer, world.dynamics, world.spec, world.sampler, world.agent)
+    clip = cache.window(0, 0, 9)
+    assert clip.actions is not None
+    begun, action = replace(clip, actions=clip.actions[:, :8]), clip.actions[:, 8]
+    begun = Clip(frames={k: v[:, :8] for k, v in begun.frames.items()}, actions=begun.actions)
+    took: dict[bool, list[float]] = {True: [], False: []}
+    states = {who: who.start(begun, torch.zeros(1, dtype=torch.int64))[0] for who in (world, bare)}
+    for number in range(2 * rounds + 4):
+        who = (world, bare)[number % 2]
+        begin = time.process_time()
+        for _ in range(20):
+            who.step(states[who], action)
+        if number >= 4:
+            took[who is world].append(time.process_time() - begin)
+    ratios = [a / b for a, b in zip(took[True], took[False], strict=True)]
+    low, high = results.bootstrap(ratios)
+    return results.figure(statistics.median(ratios), low, high, unit="x", n=rounds)
 
 
 def fresh(store: Store, given: argparse.Namespace, name: str) -> ClipCache:
@@ -101,13 +132,24 @@ def fresh(store: Store, given: argparse.Namespace, name: str) -> ClipCache:
     return ClipCache.open(made, path.with_name(f"{name}-cache"), names=names)
 
 
-def compared(world: DreamWorld, cache: Any, given: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Every figure of every score on one set of recordings."""
-    doubt = world.doubt
-    assert doubt is not None
+def measured(world: DreamWorld, cache: Any, given: argparse.Namespace) -> dict[str, Any]:
+    """What every score says of single steps, and how wrong they are."""
+    assert world.doubt is not None
     config = Stage.open(doubt_folder(given.run, given.of)).config
     windows = doubting_of(config).windows
-    steps = measure(doubt, world, cache, windows, steps=given.steps, seed=1)
+    return measure(world.doubt, world, cache, windows, steps=given.steps, seed=1)
+
+
+def pooled(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    """Both sets of steps, of episodes apart."""
+    apart = {**two, "episode": two["episode"] + 1 + one["episode"].max()}
+    return {name: np.concatenate([one[name], apart[name]]) for name in one}
+
+
+def compared(world: DreamWorld, steps: dict[str, Any], name: str) -> dict[str, Any]:
+    """Every figure of every score on one set of steps."""
+    doubt = world.doubt
+    assert doubt is not None
     found: dict[str, Any] = {}
     for kind in KINDS:
         for key, estimate in figures(told(doubt, steps, kind)).items():

@@ -24,8 +24,8 @@ def doubting(kind="heads", **sampler):
     torch.nn.init.normal_(doubt.heads.out, 0, 0.5)
     doubt.near.bank.normal_()
     for table in doubt.tables.values():
-        table.at.copy_(torch.linspace(-3, 60 if kind == "near" else 3, 16))
-        table.wrong.copy_(torch.linspace(0.1, 0.9, 16))
+        table.at.copy_(torch.linspace(-3, 60 if kind == "near" else 3, 8))
+        table.wrong.copy_(torch.linspace(0.1, 0.9, 8))
     return DreamWorld(world.tokenizer, world.dynamics, world.spec, world.sampler, doubt=doubt)
 
 

@@ -125,7 +125,7 @@ class Table(nn.Module):
     All three rise with the score, or stay.
 
     Args:
-      size: knots, K.
+      size: knots, K. Few: what follows itself in a dream counts less than its number says.
     """
 
     at: Tensor
@@ -133,7 +133,7 @@ class Table(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, size: int = 16) -> None:
+    def __init__(self, size: int = 8) -> None:
         super().__init__()
         for name in ("at", "wrong", "low", "high"):
             self.register_buffer(name, torch.zeros(size))
