@@ -11,15 +11,7 @@ from worldloom.trust.task import Setting
 from worldloom.trust.voe2d import PROPERTIES, SEAM, Voe2d
 
 SMOKE = Setting("smoke")
-TASK = Voe2d(quads=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_windows():
-    """Two of the seven windows are enough for simulators."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(voe2d, "STARTS", (4, 10))
-        yield
+TASK = Voe2d()
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -30,14 +30,15 @@ from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, 
 FRAMES, SEAM = 32, 15
 """Frames of a film, and the one at which A and B look the same."""
 WINDOW = 16
-STARTS = range(2, SEAM, 2)
-"""Windows of 16 frames that see the seam; all others cancel."""
+EVERY = tuple(range(2, SEAM, 2))
+STARTS: Mapping[Budget, tuple[int, ...]] = {"smoke": (4, 10), "quick": EVERY, "full": EVERY}
+"""First frames of windows that see the seam; all others cancel."""
 CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
     "smoke": (6,),
     "quick": (2, 6, 10),
     "full": (2, 6, 10),
 }
-QUADS: Mapping[Budget, int] = {"smoke": 3, "quick": 20, "full": 200}
+QUADS: Mapping[Budget, int] = {"smoke": 2, "quick": 20, "full": 200}
 LIBRARY: Mapping[Budget, int] = {"smoke": 28, "quick": 700, "full": 3500}
 CLIPS = ("AA", "BB", "AB", "BA")
 SCREEN = (120, 120, 130)
@@ -183,14 +184,14 @@ class Voe2d:
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """Quads, the properties taking turns."""
-        contexts = CONTEXTS[setting.budget]
+        how = {"contexts": CONTEXTS[setting.budget], "starts": STARTS[setting.budget]}
         return [
             Item(
                 key=f"{name}-{i}",
                 cluster=f"{name}-{i}",
                 split=name,
                 seed=item_seed(self.name, name, i, setting),
-                facts={"contexts": contexts},
+                facts=how,
             )
             for i in range(self.quads or QUADS[setting.budget])
             for name in PROPERTIES
@@ -305,7 +306,7 @@ def _surprise(probe: Probe, items: Sequence[Item]) -> dict[str, np.ndarray]:
             states.append(told[before][:cut] + told[after][cut:])
     found = []
     for context in items[0].facts["contexts"]:
-        for start in STARTS:
+        for start in items[0].facts["starts"]:
             found.append(_window(probe, np.stack(frames), states, start, context))
     scores = np.stack(found, 1).reshape(len(items), 4, -1)
     return {"mean": scores.mean(-1), "max": scores.max(-1)}
