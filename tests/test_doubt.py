@@ -79,6 +79,7 @@ def test_doubt_is_part_of_the_state_and_what_is_seen_is_not_doubted():
     _, one = world.step(again, actions[:, 1])
     _, two = world.step(kept, actions[:, 1])
     assert torch.equal(one.doubt, two.doubt) and not torch.equal(one.doubt, step.doubt)
+    assert torch.equal(world.recall(mark).doubt, step.doubt)  # who went on left the mark alone
     seen = Clip(frames={"main": make_clip(length=1).frames["main"]})
     _, step = world.observe(kept, actions[:, 2], seen)
     assert step.doubt.tolist() == [0, 0]

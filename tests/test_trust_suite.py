@@ -118,6 +118,14 @@ def test_a_world_whose_family_nobody_can_train_is_told_so(tmp_path: Path):
     assert "not applicable" in card.render(found)
 
 
+def test_nothing_is_trained_for_a_task_that_asks_for_what_the_world_cannot(tmp_path: Path):
+    told, inside = Told(), Short(requires=frozenset({"features"}))
+    (entry,) = run_suite(
+        FilmWorld(), [inside], Setting("smoke", 0, tmp_path), out=tmp_path, family=told
+    ).entries
+    assert "features" in entry.why and told.asked == () and not (tmp_path / "own").exists()
+
+
 def test_variants_are_taken_out_by_name_and_the_last_one_answers():
     one, two = FilmProbe("one"), FilmProbe("two")
     both = Variants({"6": one, "60": two})

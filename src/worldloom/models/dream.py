@@ -271,7 +271,8 @@ class DreamWorld:
             mind.heard.copy_(newest["heard"])
             mind.over.copy_(newest["over"])
         latents, seeds = torch.stack(shown[::-1], 1), newest["seeds"].clone()
-        return DreamState(ring, latents, torch.cat(before, -1), seeds, mind, newest.get("doubt"))
+        doubt = newest["doubt"].clone() if "doubt" in newest else None
+        return DreamState(ring, latents, torch.cat(before, -1), seeds, mind, doubt)
 
     def _empty_ring(self, rows: int) -> Ring:
         shape = self.dynamics.shape

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from worldloom import seeding
 from worldloom.data.store import Store
 from worldloom.evaluate.report import Figure, number, span
-from worldloom.trust.probe import Probe
+from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.sitting import Sat, Tell, sit
 from worldloom.trust.task import SUITE, Budget, OwnData, Setting, Task, Variants
 from worldloom.trust.worldprobe import WorldProbe
@@ -121,9 +121,7 @@ class Profile:
         lines = [f"What {self.world} knows ({self.budget}, seed {self.seed})", ""]
         for entry in self.entries:
             lines += _told(entry)
-        return "\n".join(
-            [*lines, "Intervals are 95%, over whole clusters. There is no overall score."]
-        )
+        return "\n".join([*lines, ENDING])
 
 
 def detects(figure: Figure) -> float | None:
@@ -208,6 +206,9 @@ def _entry(
     """One task, for which the family is trained first where the task wants that."""
     nulls: Mapping[str, Probe] = {}
     seconds = 0.0
+    why = lacking(WorldProbe(world), task.requires)
+    if why:  # the family can no more than the world: nothing is trained in vain
+        return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
     if task.own_data:
         if isinstance(family, str):
             why = family or f"`{world.spec.name}` has no recipe by which its family is trained"
