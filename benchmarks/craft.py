@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import results
+from benchmarks import rates, results
+from benchmarks.rates import Figures
 from worldloom.envs.craft import Craft
 from worldloom.envs.craft_core import CraftWorlds
 from worldloom.envs.craft_player import PLAYERS
@@ -23,7 +24,6 @@ from worldloom.envs.craft_vector import CraftVector
 
 BATCHES = (1, 32, 256)
 SEED = 0
-Figures = dict[str, dict[str, Any]]
 
 
 def drawn(steps: int, rows: int) -> np.ndarray:
@@ -69,17 +69,7 @@ def speeds(rounds: int, steps: int) -> Figures:
     for rows in BATCHES:
         kinds[f"batch_{rows}"] = lambda rows=rows: with_pictures(rows, max(20, steps // rows))
         kinds[f"bare_{rows}"] = lambda rows=rows: bare(rows, max(20, steps // rows))
-    rates: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(rounds):
-        for name, rate in kinds.items():
-            rates[name].append(rate())
-    figures = {}
-    for name, values in rates.items():
-        low, high = np.percentile(values, [0, 100])
-        value = float(np.median(values))
-        print(f"{name}: {value:,.0f} steps/s ({low:,.0f} to {high:,.0f})", flush=True)
-        figures[f"{name}_steps_per_second"] = results.figure(value, unit="steps/s", n=rounds)
-    return figures
+    return rates.medians(kinds, rounds, "steps")
 
 
 def returns(name: str, episodes: int) -> Figures:

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import results
+from benchmarks import rates, results
+from benchmarks.rates import Figures
 from worldloom.envs.rooms import Rooms
 from worldloom.envs.rooms_core import RoomsWorlds
 from worldloom.envs.rooms_vector import RoomsVector
 
 BATCHES = (16, 64, 256)
 SEED = 0
-Figures = dict[str, dict[str, Any]]
 
 
 def drawn(steps: int, rows: int) -> np.ndarray:
@@ -68,16 +68,7 @@ def speeds(rounds: int, steps: int) -> Figures:
     for rows in BATCHES:
         kinds[f"vector_{rows}"] = lambda rows=rows: vector(rows, max(10, steps // rows))
         kinds[f"bare_{rows}"] = lambda rows=rows: bare(rows, max(10, steps // rows))
-    rates: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(rounds):
-        for name, rate in kinds.items():
-            rates[name].append(rate())
-    figures = {}
-    for name, values in rates.items():
-        value = float(np.median(values))
-        print(f"{name}: {value:,.0f} frames/s ({min(values):,.0f} to {max(values):,.0f})")
-        figures[f"{name}_frames_per_second"] = results.figure(value, unit="frames/s", n=rounds)
-    return figures
+    return rates.medians(kinds, rounds, "frames")
 
 
 def found(name: str, episodes: int) -> Figures:

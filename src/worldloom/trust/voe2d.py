@@ -4,10 +4,11 @@ Seven properties. For each, two possible films A and B that look the same to the
 one frame; exchanging what follows that frame makes two impossible ones of the very same
 pictures. A quad is right where the impossible pair surprises more, so whatever a picture
 does to surprise by itself cancels. Nobody trains on these films, and nothing is fitted.
+The pairs are `quads`, wrong simulators `startled`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,14 @@ from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
-from worldloom.trust import discs, films, physics, pooling
-from worldloom.trust.discs import Bar
-from worldloom.trust.films import Disc, Film, FilmProbe
-from worldloom.trust.physics import FRAME
+from worldloom.trust import films, pooling
+from worldloom.trust.films import FilmProbe
 from worldloom.trust.probe import Probe
+from worldloom.trust.quads import FRAMES, PROPERTIES, SEAM, Draw, Pair
 from worldloom.trust.rows import Row
-from worldloom.trust.simulated import Told
+from worldloom.trust.startled import Forgetful, Negated, Unmoved
 from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
 
-FRAMES, SEAM = 32, 15
-"""Frames of a film, and the one at which A and B look the same."""
 WINDOW = 16
 EVERY = tuple(range(2, SEAM, 2))
 STARTS: Mapping[Budget, tuple[int, ...]] = {"smoke": (4, 10), "quick": EVERY, "full": EVERY}
@@ -41,129 +39,8 @@ CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
 QUADS: Mapping[Budget, int] = {"smoke": 2, "quick": 20, "full": 200}
 LIBRARY: Mapping[Budget, int] = {"smoke": 28, "quick": 700, "full": 3500}
 CLIPS = ("AA", "BB", "AB", "BA")
-SCREEN = (120, 120, 130)
-GREEN = (70, 190, 80)
-FAR = (-50.0, -50.0)
 TIE = 1e-9
 """Surprise that differs by less, relative to its size, does not differ."""
-
-Pair = tuple[Film, Film]
-AT_SEAM = SEAM * FRAME
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What is random about a pair.
-
-    Args:
-      rng: for everything but the height.
-      height: at which things happen; training and test differ in it.
-    """
-
-    rng: np.random.Generator
-    height: float
-
-    def uniform(self, low: float, high: float) -> float:
-        """One number."""
-        return float(self.rng.uniform(low, high))
-
-
-def _screen(draw: Draw, radius: float) -> Bar:
-    """A screen in the middle, wide enough to hide a thing."""
-    half = radius + draw.uniform(0.5, 1.0)
-    return Bar(5 - half, 0.0, 5 + half, 10.0, SCREEN)
-
-
-def _crosser(draw: Draw, radius: float) -> Disc:
-    """Something that is in the middle, behind the screen, when the films meet."""
-    speed = draw.uniform(2.4, 3.0)
-    return Disc((5 - speed * AT_SEAM, draw.height), (speed, 0.0), radius=radius)
-
-
-def permanence(draw: Draw) -> Pair:
-    """Something goes behind the screen, or nothing does."""
-    radius = draw.uniform(0.6, 0.9)
-    screen, thing = _screen(draw, radius), _crosser(draw, radius)
-    nothing = replace(thing, place=FAR, speed=(0.0, 0.0))
-    return Film((thing,), (screen,)), Film((nothing,), (screen,))
-
-
-def continuity(draw: Draw) -> Pair:
-    """It falls behind the left screen or behind the right one."""
-    radius, speed = draw.uniform(0.5, 0.8), draw.uniform(2.4, 2.8)
-    half, x = radius + 0.3, draw.uniform(2.2, 3.0)
-    top, bottom = draw.height + radius + 0.4, draw.height - radius - 0.4
-    screens = tuple(Bar(c - half, bottom, c + half, top, SCREEN) for c in (x, 10 - x))
-    start = draw.height + speed * AT_SEAM
-    pair = (Film((Disc((c, start), (0.0, -speed), radius=radius),), screens) for c in (x, 10 - x))
-    left, right = pair
-    return left, right
-
-
-def solidity(draw: Draw) -> Pair:
-    """A block went down behind the screen, or none did; a ball follows it."""
-    radius, speed = draw.uniform(0.5, 0.8), draw.uniform(2.2, 2.6)
-    block = 0.8
-    hit = AT_SEAM + draw.uniform(0.15, 0.25)  # the ball meets the block after the films met
-    ball = Disc((5 - block - radius - speed * hit, draw.height), (speed, 0.0), radius=radius)
-    sink = (9.1 - draw.height) / hit
-    wall = Disc((5.0, 9.1), (0.0, -sink), radius=block, mass=np.inf, colour=GREEN, kind="square")
-    top = 9.1 - sink * (AT_SEAM - 0.2) + block  # the block is behind it well before they meet
-    screen = Bar(5 - block - 0.3, 0.0, 5 + block + 0.3, max(top, draw.height + 1), SCREEN)
-    gone = replace(wall, place=FAR, speed=(0.0, 0.0))
-    return Film((wall, ball), (screen,)), Film((gone, ball), (screen,))
-
-
-def gravity(draw: Draw) -> Pair:
-    """It rises under a weak or a strong pull and falls again; the films meet at the top."""
-    radius, drift = draw.uniform(0.6, 0.9), draw.uniform(0.5, 1.0)
-    top = draw.height + 3.2
-    x = 5 - drift * AT_SEAM
-
-    def thrown(g: float) -> Film:
-        start = top - g * AT_SEAM**2 / 2
-        return Film((Disc((x, start), (drift, g * AT_SEAM), (0.0, -g), radius),))
-
-    return thrown(draw.uniform(1.5, 2.0)), thrown(draw.uniform(4.5, 5.0))
-
-
-def inertia(draw: Draw) -> Pair:
-    """Two straight courses cross where the films meet."""
-    radius, speed = draw.uniform(0.6, 0.9), draw.uniform(1.8, 2.4)
-    first = draw.uniform(0.3, 0.6)
-    middle = np.array([5.0, draw.height])
-
-    def course(angle: float) -> Film:
-        way = speed * np.array([np.cos(angle), np.sin(angle)])
-        x, y = middle - AT_SEAM * way
-        return Film((Disc((float(x), float(y)), (float(way[0]), float(way[1])), radius=radius),))
-
-    return course(first), course(-first)
-
-
-def shape(draw: Draw) -> Pair:
-    """A disc or a square goes behind the screen."""
-    radius = draw.uniform(0.6, 0.9)
-    screen, thing = _screen(draw, radius), _crosser(draw, radius)
-    return Film((thing,), (screen,)), Film((replace(thing, kind="square"),), (screen,))
-
-
-def colour(draw: Draw) -> Pair:
-    """Something red or something blue goes behind the screen."""
-    radius = draw.uniform(0.6, 0.9)
-    screen, thing = _screen(draw, radius), _crosser(draw, radius)
-    return Film((thing,), (screen,)), Film((replace(thing, colour=discs.BLUE),), (screen,))
-
-
-PROPERTIES: Mapping[str, Callable[[Draw], Pair]] = {
-    "permanence": permanence,
-    "continuity": continuity,
-    "solidity": solidity,
-    "gravity": gravity,
-    "inertia": inertia,
-    "shape": shape,
-    "colour": colour,
-}
 
 
 @dataclass(frozen=True)
@@ -380,45 +257,3 @@ def _auroc(rows: Sequence[Row], *, seed: int) -> Figure:
     found = statistics.Pool(sums, seed=seeding.stream(seed, "auroc")).estimate(area)
     value, low, high = (float(x) for x in (found.value, found.low, found.high))
     return Figure(value, low, high, "1", found.n, 0.5)
-
-
-class Unmoved(FilmProbe):
-    """Nothing surprises it."""
-
-    def score(self, state: Told, clip: Clip) -> torch.Tensor:
-        """Zeros."""
-        return torch.zeros(clip.frames["main"].shape[:2])
-
-
-class Negated(FilmProbe):
-    """What is right surprises it."""
-
-    def score(self, state: Told, clip: Clip) -> torch.Tensor:
-        """The simulator's surprise, the other way round."""
-        return -super().score(state, clip)
-
-
-class Forgetful(FilmProbe):
-    """What is hidden is no more."""
-
-    def films(self, told: Sequence[Film], steps: int) -> np.ndarray:
-        """What follows, but for what went behind a bar."""
-        frames = []
-        for film in told:
-            place, _ = physics.simulate(films.scenes_of([film]), steps + 1)
-            place = place[0].copy()
-            for k, disc in enumerate(film.discs):
-                gone = np.cumsum(_hidden(film, place[:, k], disc.radius)) > 0
-                place[gone, k] = np.nan
-            frames.append(films.draw(film, place, self.size)[1:])
-        return np.stack(frames)
-
-
-def _hidden(film: Film, place: np.ndarray, radius: float) -> np.ndarray:
-    """`[T]` where a thing is wholly behind a bar."""
-    found = np.zeros(len(place), bool)
-    for bar in film.bars:
-        across = (place[:, 0] - radius >= bar.left) & (place[:, 0] + radius <= bar.right)
-        down = (place[:, 1] - radius >= bar.bottom) & (place[:, 1] + radius <= bar.top)
-        found |= across & down
-    return found
