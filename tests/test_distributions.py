@@ -133,6 +133,9 @@ def test_samples_occur_as_often_as_they_should() -> None:
     assert torch.allclose(drawn["keys"].float().mean(0), one[3:5].sigmoid(), atol=0.015)
     assert drawn["aim"][:, 1].min() >= 0 and drawn["aim"][:, 1].max() <= 10
     MIXED.check({k: v.numpy() for k, v in drawn.items()}, "drawn")
+    told = ActionDistribution(MIXED, one).likely()
+    assert torch.allclose(told[:5], torch.cat([share, drawn["keys"].float().mean(0)]), atol=0.015)
+    assert told.shape == (7,) and told[5:].min() >= 0 and told[5:].max() <= 1
 
 
 def test_the_same_noise_draws_the_same_row_in_any_batch() -> None:

@@ -16,7 +16,7 @@ from worldloom.trust.check import check_probe
 from worldloom.trust.rows import Row, Sheet
 from worldloom.trust.simulated import Simulated
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import Answer, Item, Setting, Verdict, item_seed
+from worldloom.trust.task import Answer, Item, NotApplicable, Setting, Verdict, item_seed
 
 
 class Fading(Simulated):
@@ -105,6 +105,15 @@ def test_what_a_probe_cannot_do_is_not_applicable_and_never_zero():
     sat = sit(Fades(), Blind(name="shy"), Setting())
     assert sat.verdict is None and not sat.rows
     assert sat.why == "`shy` cannot `rollout` or `render`"
+
+
+def test_a_task_says_itself_that_it_cannot_be_sat_here():
+    class Nowhere(Fades):
+        def items(self, setting):
+            raise NotApplicable("it works on recordings", "name a store")
+
+    sat = sit(Nowhere(), Fading(), Setting())
+    assert sat.verdict is None and sat.why == "it works on recordings: name a store"
 
 
 def test_a_killed_exam_goes_on_and_comes_to_the_same_bytes(tmp_path: Path):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from evaluate_worlds import HopOracle
+from test_agent import agent_world
+from test_doubt import doubting
 from test_dream import make_clip, make_world
 from worlds import keys
 
@@ -97,9 +99,43 @@ def test_what_a_world_lacks_is_said_in_words():
     probe = WorldProbe(make_world())
     assert lacking(probe, frozenset({"doubt", "rollout"})) == "`test` cannot `doubt`"
     assert lacking(probe, frozenset({"rollout"})) == ""
-    assert told(make_world(), make_clip()) == frozenset()
+    assert told(make_world(), make_clip()) == told(make_world()) == frozenset()
+    assert told(agent_world()) == {"reward"} and told(HopOracle()) == frozenset()
     spec = make_world().spec
     assert "continue" not in WorldProbe(_without(spec.capabilities - {"observe"})).capabilities
+
+
+def test_a_rollout_goes_on_from_the_states_that_it_leaves():
+    probe, clip = WorldProbe(make_world(temperature=0.0)), make_clip()
+    begun, actions = probe.observe(clip), keys(2, 4)
+    whole = probe.rollout(begun, actions)
+    first = probe.rollout(begun, actions[:, :2])
+    rest = probe.rollout(first.states[0], actions[:, 2:])
+    assert whole.frames is not None and rest.frames is not None
+    assert torch.equal(rest.frames, whole.frames[:, :, 2:])
+
+
+def test_doubt_is_that_of_the_sample_that_is_drawn():
+    world, clip = doubting(passes=1), make_clip()
+    probe = WorldProbe(world, tells=told(world))
+    begun, actions = probe.observe(clip), keys(2, 3)
+    last = probe.rollout(begun, actions).states[0]
+    assert torch.equal(probe.doubt(begun, actions)[:, -1], last.step.doubt)
+
+
+def test_a_world_with_an_agent_has_its_layers():
+    world, clip = agent_world(), make_clip()
+    probe = WorldProbe(Opened(world))
+    known = probe.observe(clip)
+    heard = probe.features(known, "agent")
+    assert (
+        probe.layers == ("dynamics", "agent", "policy")
+        and WorldProbe(Opened(make_world())).layers == ()
+    )
+    assert torch.equal(heard, world.features(known.inner))
+    assert world.agent is not None
+    assert torch.equal(probe.features(known, "policy"), world.agent.policy.now(heard).likely())
+    assert not torch.equal(probe.features(known), heard)
 
 
 def _without(capabilities: frozenset[str]):

@@ -12,7 +12,7 @@ import torch
 
 from worldloom.configs import Size, nano
 from worldloom.data.store import Store
-from worldloom.hub import load_tokenizer, load_world
+from worldloom.hub import load_agent, load_policy, load_tokenizer, load_world
 from worldloom.models.dream import DreamWorld, Sampler
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.inside import Opened
@@ -21,6 +21,7 @@ from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
 from worldloom.trust.sitting import Tell
 from worldloom.trust.task import Budget, Setting
+from worldloom.trust.worldprobe import WorldProbe
 from worldloom.world import World
 
 STEPS: Mapping[Budget, int] = {"smoke": 4, "quick": 1500, "full": 12_000}
@@ -76,3 +77,15 @@ def family_of(world: World) -> Nano | str:
     if isinstance(world, DreamWorld):
         return Nano()
     return f"`{world.spec.name}` is no learned world of this package: nobody knows how to train it"
+
+
+def agent_of(run: Path) -> WorldProbe | None:
+    """The world of a run's agent as a probe, with what it would do; None without an agent.
+
+    Where it learned in imagination too (RUN/dream), it acts as it learned there.
+    """
+    if not (run / "agent" / "weights.safetensors").exists():
+        return None
+    world = load_agent(run)
+    name = "dream" if (run / "dream" / "weights.safetensors").exists() else "agent"
+    return WorldProbe(Opened(world, load_policy(run, world, name)), f"{run.name}/{name}")

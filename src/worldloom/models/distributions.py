@@ -110,6 +110,13 @@ class ActionDistribution:
         """The likeliest action."""
         return {c.name: self._shaped(c, part.mode()) for c, part in self._pairs}
 
+    def likely(self) -> Tensor:
+        """`[..., E]` in [0, 1]: the chance of every choice and of every key that it is down.
+
+        A continuous number by its mean, from 0 at its lower bound to 1 at its upper one.
+        """
+        return torch.cat([part.likely().flatten(-2) for part in self._parts], -1)
+
     @property
     def _pairs(self) -> list[tuple[Component, "_Part"]]:
         return list(zip(self.spec.components, self._parts, strict=True))
@@ -151,6 +158,9 @@ class _Choice:
     def mode(self) -> Tensor:
         return self.logs.argmax(-1)
 
+    def likely(self) -> Tensor:
+        return self.logs.exp()
+
 
 class _Keys:
     """Keys that are up or down, each for itself."""
@@ -179,6 +189,9 @@ class _Keys:
 
     def mode(self) -> Tensor:
         return (self.logits > 0).to(torch.uint8)
+
+    def likely(self) -> Tensor:
+        return self.logits.sigmoid()
 
 
 class _Numbers:
@@ -209,6 +222,9 @@ class _Numbers:
 
     def mode(self) -> Tensor:
         return self._native(self.mean)
+
+    def likely(self) -> Tensor:
+        return ((self.mean + 1) / 2).clamp(0, 1)
 
     def _native(self, scaled: Tensor) -> Tensor:
         return (self.middle + self.half * scaled).clamp(self.low, self.high)

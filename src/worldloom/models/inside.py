@@ -12,6 +12,7 @@ from torch import Tensor
 
 from worldloom.actions import Action
 from worldloom.data.types import Clip
+from worldloom.models.agent import PolicyHead
 from worldloom.models.dream import DreamWorld
 from worldloom.models.dream_state import DreamState
 from worldloom.world import Step, WorldSpec
@@ -22,10 +23,12 @@ class Opened:
 
     Args:
       world: to look into; states are its own.
+      policy: of the agent in it, where it has one; the agent's own by default.
     """
 
-    def __init__(self, world: DreamWorld) -> None:
+    def __init__(self, world: DreamWorld, policy: PolicyHead | None = None) -> None:
         self.world = world
+        self._policy = policy or (world.agent and world.agent.policy)
         more = world.spec.capabilities | {"features", "score"}
         self.spec: WorldSpec = replace(world.spec, capabilities=more)
 
@@ -41,15 +44,24 @@ class Opened:
         """What the world can beyond the contract's first two: `render`, `observe`, `reseed`."""
         return getattr(self.world, name)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """That `features` may name; a world without an agent has but one, without a name."""
+        return () if self._policy is None else ("dynamics", "agent", "policy")
+
     @torch.inference_mode()
     def features(self, state: DreamState, layer: str | None = None) -> Tensor:
         """`[B, N * W]` what the head reads of the next frame, its action unknown.
 
         Args:
           state: of B rows; not changed.
-          layer: there is one, the last.
+          layer: "agent" for what the agent's heads read of the newest frame `[B, W]`; "policy"
+            for what it would do, `[B, P]` as `ActionDistribution.likely` says it.
         """
-        del layer
+        if layer in ("agent", "policy"):
+            assert self._policy is not None, "these are layers of a world with an agent"
+            heard = self.world.features(state)
+            return heard.clone() if layer == "agent" else self._policy.now(heard).likely()
         spec = self.world.dynamics.action.spec
         null = {k: torch.from_numpy(v) for k, v in spec.null((len(state),)).items()}
         unknown = Action(null, torch.zeros(len(state), dtype=torch.bool))

@@ -38,10 +38,12 @@ class Rollout:
     Args:
       frames: `[S, B, T, H, W, 3]` uint8; None without `render`.
       reward: `[S, B, T]` float32; None without `reward`.
+      states: S of them, what is known after the last step; empty where a probe keeps none.
     """
 
     frames: Tensor | None = None
     reward: Tensor | None = None
+    states: tuple[Any, ...] = ()
 
 
 class Probe(Protocol):
@@ -79,7 +81,7 @@ class Probe(Protocol):
         ...
 
     def doubt(self, state: Any, actions: Action) -> Tensor:
-        """`[B, T]` in [0, 1], the chance that each imagined step is wrong."""
+        """`[B, T]` in [0, 1], the chance that each step of `rollout`'s own sample is wrong."""
         ...
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from worldloom.errors import WorldloomError
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.rows import Row, Sheet
-from worldloom.trust.task import SUITE, Answer, Item, Setting, Task, Verdict
+from worldloom.trust.task import SUITE, Answer, Item, NotApplicable, Setting, Task, Verdict
 
 FORMAT = 1
 
@@ -67,10 +67,13 @@ def sit(
     if why:
         return Sat(task, None, why)
     began = time.monotonic()
-    beside = {**task.nulls(setting), **(nulls or {})}
-    header = _header(task, probe, setting, identity, list(beside))
-    sheet = None if out is None else Sheet(out, task.name, header)
-    rows = _rows(task, probe, beside, setting, sheet, tell)
+    try:
+        beside = {**task.nulls(setting), **(nulls or {})}
+        header = _header(task, probe, setting, identity, list(beside))
+        sheet = None if out is None else Sheet(out, task.name, header)
+        rows = _rows(task, probe, beside, setting, sheet, tell)
+    except NotApplicable as reason:
+        return Sat(task, None, f"{reason.message}: {reason.hint}")
     if sheet is not None and len(rows) and "finished" not in sheet.header.get("run", {}):
         facts = {**(run or {}), "seconds": round(time.monotonic() - began, 2), "finished": True}
         sheet.note({**header, "run": facts})

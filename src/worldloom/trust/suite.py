@@ -21,7 +21,7 @@ from worldloom.evaluate.report import Figure, number, span
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.sitting import Sat, Tell, sit
 from worldloom.trust.task import SUITE, Budget, OwnData, Setting, Task, Variants
-from worldloom.trust.worldprobe import WorldProbe
+from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
 FORMAT = 1
@@ -181,10 +181,10 @@ def run_suite(
     entries = []
     for index, task in enumerate(tasks):
 
-        def told(share: float, words: str, index: int = index) -> object:
+        def said(share: float, words: str, index: int = index) -> object:
             return tell((index + share) / len(tasks), words)
 
-        entries.append(_entry(task, world, setting, out, identity, family, told))
+        entries.append(_entry(task, world, setting, out, identity, family, said))
     run = {
         "seconds": round(time.monotonic() - began, 1),
         "machine": platform.platform(),
@@ -206,7 +206,8 @@ def _entry(
     """One task, for which the family is trained first where the task wants that."""
     nulls: Mapping[str, Probe] = {}
     seconds = 0.0
-    why = lacking(WorldProbe(world), task.requires)
+    own = WorldProbe(world, tells=told(world))
+    why = lacking(own, task.requires)
     if why:  # the family can no more than the world: nothing is trained in vain
         return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
     if task.own_data:
@@ -218,7 +219,7 @@ def _entry(
         seconds = time.monotonic() - began
         identity = f"{identity} by {family.name}"
     else:
-        probe = WorldProbe(world)
+        probe = own
     sat = sit(task, probe, setting, out=out / "rows", identity=identity, nulls=nulls, tell=tell)
     return _of(sat, round(seconds, 1))
 

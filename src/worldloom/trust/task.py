@@ -11,9 +11,18 @@ from typing import Any, Literal, Protocol
 
 from worldloom import seeding
 from worldloom.data.store import Store
+from worldloom.errors import WorldloomError
 from worldloom.evaluate.report import Figure
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
+
+
+class NotApplicable(WorldloomError):
+    """A task cannot be sat under these circumstances, for a reason that is no failure.
+
+    Raised by what a task does before its first answer: `fingerprint`, `items`, `prepare`.
+    """
+
 
 SUITE = 1
 """Version of the suite: seeds and thresholds belong to it."""
@@ -61,12 +70,15 @@ class Setting:
       seed: 0 is the suite's own; others draw the same task from a range held back.
       folder: where a task may keep what takes long to make; None for nowhere.
       store: recordings of the world under test, for tasks that work on the world's data.
+      agent: a world with somebody in it, whose layer `agent` is what that one makes of what it
+        sees, and `policy` what it would do; None where there is nobody.
     """
 
     budget: Budget = "quick"
     seed: int = 0
     folder: Path | None = None
     store: Store | None = None
+    agent: Probe | None = None
 
 
 @dataclass(frozen=True)

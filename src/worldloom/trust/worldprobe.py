@@ -5,7 +5,7 @@ surprise of a frame is its squared pixel error against what was drawn for it: al
 that can be said of a world whose probabilities are not known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,17 +103,30 @@ class WorldProbe:
         edit: Edit | None = None,
     ) -> Rollout:
         """One sample a seed; row b of sample s draws from the stream (seed s, b)."""
-        samples = [self._sample(state, actions, seed, edit) for seed in seeds]
-        joined = [
-            None if parts[0] is None else torch.stack([p for p in parts if p is not None])
-            for parts in zip(*samples, strict=True)
-        ]
-        return Rollout(*joined)
+        frames, rewards, states = zip(
+            *(self._sample(state, actions, seed, edit) for seed in seeds), strict=True
+        )
+        join = lambda parts: None if parts[0] is None else torch.stack(parts)  # noqa: E731
+        return Rollout(join(frames), join(rewards), states)
 
     def _sample(
         self, state: Known, actions: Action, seed: int, edit: Edit | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        inner, frames, rewards = state.inner.copy(), [], []
+    ) -> tuple[Tensor | None, Tensor | None, Known]:
+        frames, rewards, known = [], [], state
+        for known in self._steps(state, actions, seed, edit):
+            if "render" in self.world.spec.capabilities:
+                drawn = torch.as_tensor(self.world.render(known.inner, self._camera))
+                frames.append(drawn.cpu().clone())
+            if known.reward is not None:
+                rewards.append(known.reward.cpu().clone())
+        stack = lambda parts: torch.stack(parts, 1) if parts else None  # noqa: E731
+        return stack(frames), stack(rewards), known
+
+    def _steps(
+        self, state: Known, actions: Action, seed: int, edit: Edit | None = None
+    ) -> Iterator[Known]:
+        """What is known after each step; the memory of one is used again for the next."""
+        inner = state.inner.copy()
         if "reseed" in self.world.spec.capabilities:
             draws = [seeding.stream(seed, "probe", row) for row in range(len(inner))]
             inner = self.world.reseed(inner, torch.tensor(draws))
@@ -122,12 +135,7 @@ class WorldProbe:
             inner = self.world.steer(inner, vector, edit.layer)
         for t in range(actions.known.shape[1]):
             inner, step = self.world.step(inner, actions[:, t])
-            if "render" in self.world.spec.capabilities:
-                frames.append(torch.as_tensor(self.world.render(inner, self._camera)).cpu().clone())
-            if step.reward is not None:
-                rewards.append(step.reward.cpu().clone())
-        stack = lambda parts: torch.stack(parts, 1) if parts else None  # noqa: E731
-        return stack(frames), stack(rewards)
+            yield Known(inner, step)
 
     @torch.no_grad()
     def score(self, state: Known, clip: Clip) -> Tensor:
@@ -146,12 +154,11 @@ class WorldProbe:
 
     @torch.no_grad()
     def doubt(self, state: Known, actions: Action) -> Tensor:
-        """`[B, T]` of one rollout."""
-        inner, doubts = state.inner.copy(), []
-        for t in range(actions.known.shape[1]):
-            inner, step = self.world.step(inner, actions[:, t])
-            assert step.doubt is not None, "`doubt` is asked only of worlds that have it"
-            doubts.append(step.doubt.cpu().clone())
+        """`[B, T]` of the sample that `rollout` gives where nobody names a seed."""
+        doubts = []
+        for known in self._steps(state, actions, seed=0):
+            assert known.step.doubt is not None, "`doubt` is asked only of worlds that have it"
+            doubts.append(known.step.doubt.cpu().clone())
         return torch.stack(doubts, 1)
 
     def _action(self, clip: Clip, t: int) -> Action:
@@ -162,13 +169,19 @@ class WorldProbe:
 
 
 @torch.no_grad()
-def told(world: World, clip: Clip) -> frozenset[str]:
+def told(world: World, clip: Clip | None = None) -> frozenset[str]:
     """Which of "reward" and "doubt" a world's steps carry; tried out for one step.
 
     Args:
       world: that can `fork`.
-      clip: a start that it takes.
+      clip: a start that it takes; a black frame by default, where it starts from frames.
     """
+    if clip is None:
+        if "frames" not in world.spec.starts:
+            return frozenset()
+        sizes = world.spec.cameras.items()
+        black = {k: torch.zeros(1, 1, *size, 3, dtype=torch.uint8) for k, size in sizes}
+        clip = Clip(frames=black, actions=nothing(world.spec.action, (1, 1), known=False))
     known = WorldProbe(world).observe(clip)
     lead = (len(known.inner),)
     _, step = world.step(known.inner, nothing(world.spec.action, lead, known=True))

@@ -259,7 +259,8 @@ def _trust(
 ) -> "Profile":
     """What the world knows, task by task."""
     from worldloom.data.store import Store
-    from worldloom.families import family_of
+    from worldloom.evaluate.windows import check_fit
+    from worldloom.families import agent_of, family_of
     from worldloom.hub import load_world, world_identity
     from worldloom.models.inside import Opened
     from worldloom.trust.card import publish
@@ -271,10 +272,12 @@ def _trust(
     found = find_run(run)
     world = load_world(found or run)
     opened = None if store is None else Store.open(store)
+    if opened is not None:
+        check_fit(world, opened)
     profile = run_suite(
         Opened(world),
         chosen,
-        Setting(budget, seed, folder, opened),
+        Setting(budget, seed, folder, opened, agent_of(found or Path(run))),
         out=folder,
         identity=world_identity(found or run, world),
         family=family_of(world),
