@@ -1,12 +1,13 @@
 """Does a world of Craft keep count? The inventory after 20 imagined steps, small world and large.
 
     python -m recipes.craft_inventory runs/craft
-    python -m recipes.craft_inventory runs/craft --big runs/craft-big --publish
+    python -m recipes.craft_inventory runs/craft --eighth runs/craft-eighth --publish
 
 Worlds are shown held-out recordings, go on for 20 steps under the recorded actions, and the
 inventory is read off their last picture. Beside them: the inventory as it was, and what the
-tokenizer's own picture of the truth shows. `--big` first trains a world of about eight times
-the parameters, by the same recipe on the same recordings; it is kept when it is done.
+tokenizer's own picture of the truth shows. `--eighth` first trains a world of an eighth of
+the parameters, by the same recipe on the same recordings, `--big` one of eight times as many
+(half a day of two cores); they are kept when they are done.
 """
 
 import argparse
@@ -61,6 +62,16 @@ def big(updates: int) -> Size:
     base = size_of(updates)
     wide = replace(base.dynamics, width=256, hidden=768, heads=8, kv_heads=8, layers=10)
     return replace(base, dynamics=wide)
+
+
+def eighth(updates: int) -> Size:
+    """A third of the width: 1/8.1 of the parameters of `size_of`."""
+    base = size_of(updates)
+    return replace(base, dynamics=replace(base.dynamics, width=40, hidden=144))
+
+
+OTHERS = {"eighth": eighth, "big": big}
+"""Worlds of other sizes, by the name of their option."""
 
 
 def stretches(cache: ClipCache, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,12 +154,12 @@ def figures(counted: Mapping[str, Counted]) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def train_big(run: Path, folder: Path, progress: Progress) -> None:
-    """Trains the large world beside `run`, from its recordings and for as many updates."""
+def train_beside(run: Path, folder: Path, name: str, progress: Progress) -> None:
+    """Trains a world of another size, from the recordings of `run` and for as many updates."""
     config = Stage.open(run / "dynamics").config
     updates, store = config["schedule"]["steps"], Store.open(run / "store")
     plan = replace(USUAL, out=folder, steps=updates, seed=config["seed"])
-    steps.train(plan, store, progress, big(updates))
+    steps.train(plan, store, progress, OTHERS[name](updates))
 
 
 def main() -> None:
@@ -156,15 +167,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="of recipes.craft, its dynamics trained")
-    parser.add_argument("--big", type=Path, help="where the large world is, or shall be trained")
+    for name in OTHERS:
+        parser.add_argument(f"--{name}", type=Path, help="where it is, or shall be trained")
     parser.add_argument("--n", type=int, default=215, help="stretches, at least")
     parser.add_argument("--publish", action="store_true", help="write benchmarks/results")
     given = parser.parse_args()
-    stages = [*(["tokenizer", "dynamics"] if given.big else []), "count"]
-    progress = Progress(dict.fromkeys(stages, 0.0))
-    if given.big:
-        train_big(given.run, given.big, progress)
-    folders = {"world": given.run, **({"big": given.big} if given.big else {})}
+    others = {name: getattr(given, name) for name in OTHERS if getattr(given, name)}
+    for name, folder in others.items():
+        train_beside(given.run, folder, name, Progress({"tokenizer": 0.0, "dynamics": 0.0}))
+    folders = {"world": given.run, **others}
+    progress = Progress({"count": 0.0})
     worlds = {name: load_world(folder) for name, folder in folders.items()}
     store = Store.open(given.run / "store")
     progress.begin("count")
@@ -177,7 +189,7 @@ def main() -> None:
         results.write(
             "inventory",
             command=f"python -m recipes.craft_inventory runs/{given.run.name}"
-            + (f" --big runs/{given.big.name}" if given.big else "")
+            + "".join(f" --{name} runs/{folder.name}" for name, folder in others.items())
             + f" --n {given.n} --publish",
             seeds=[0],
             figures=found,

@@ -9,7 +9,7 @@ import torch
 
 from recipes import craft_inventory as inventory
 from recipes.craft import size_of
-from recipes.craft_inventory import AHEAD, CONTEXT, Counted, big
+from recipes.craft_inventory import AHEAD, CONTEXT, Counted, big, eighth
 from worldloom.agents.choose import choose
 from worldloom.data.cache import ClipCache
 from worldloom.data.record import Keep, record
@@ -87,4 +87,6 @@ def test_the_large_world_has_about_eight_times_the_parameters(cache):
         p.numel() for p in Dynamics(size.dynamics, cache.store.info.action).parameters()
     )
     assert 7.5 < count(big(2)) / count(size_of(2)) < 8.5
-    assert big(2).schedule == size_of(2).schedule and big(2).batches == size_of(2).batches
+    assert 7.5 < count(size_of(2)) / count(eighth(2)) < 8.5
+    for other in (big(2), eighth(2)):
+        assert (other.schedule, other.batches) == (size_of(2).schedule, size_of(2).batches)
