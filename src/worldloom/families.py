@@ -4,6 +4,7 @@ Knows models and training, as `trust` does not. One recipe so far: nano, the siz
 learns films of 64 pixels on a CPU.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from worldloom.configs import Size, nano
 from worldloom.data.store import Store
+from worldloom.errors import WorldloomError
 from worldloom.hub import load_agent, load_policy, load_tokenizer, load_world
 from worldloom.models.dream import DreamWorld, Sampler
 from worldloom.models.dynamics import Dynamics
@@ -19,7 +21,9 @@ from worldloom.models.inside import Opened
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
+from worldloom.trust.named import make_named
 from worldloom.trust.sitting import Tell
+from worldloom.trust.suite import Family
 from worldloom.trust.task import Budget, Setting
 from worldloom.trust.worldprobe import WorldProbe
 from worldloom.world import World
@@ -89,3 +93,34 @@ def agent_of(run: Path) -> WorldProbe | None:
     world = load_agent(run)
     name = "dream" if (run / "dream" / "weights.safetensors").exists() else "agent"
     return WorldProbe(Opened(world, load_policy(run, world, name)), f"{run.name}/{name}")
+
+
+def grown(name: str, setting: Setting, tell: Tell) -> tuple[World, str, Family]:
+    """A world of anyone's family, trained on the recordings of the exam.
+
+    Args:
+      name: of the family, `module:Class`.
+      setting: of the exam; the world is kept in its folder.
+      tell: progress.
+
+    Returns:
+      The world, a name that tells it from others, and the family.
+
+    Raises:
+      WorldloomError: there is no such family, or nothing to learn from.
+    """
+    if setting.store is None or setting.folder is None:
+        raise WorldloomError(
+            f"a world of the family `{name}` learns from recordings, and no store is named",
+            f"worldloom eval {name} STORE --suite trust",
+            code=2,
+        )
+    parts = ("name", "train", "untrained")
+    family: Family = make_named(name, "family of worlds", parts, "worldloom.trust.suite.Family")
+    place = f"{setting.store.path.name}-{setting.budget}-{setting.seed}"
+    folder = setting.folder / "own" / place
+    world = family.train(setting.store, folder, setting, tell)
+    digest = hashlib.blake2b(digest_size=6)
+    for file in sorted(folder.rglob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return world, f"{family.name} on {setting.store.path.name} {digest.hexdigest()}", family

@@ -1,12 +1,10 @@
 """Which tasks there are, and how a task of one's own is named."""
 
-import importlib
-from typing import Any
-
 from worldloom.errors import WorldloomError
 from worldloom.trust.combo import Combo
 from worldloom.trust.gladder import Gladder
 from worldloom.trust.motion import Motion
+from worldloom.trust.named import make_named
 from worldloom.trust.returning import Return
 from worldloom.trust.rooms import RoomsTask
 from worldloom.trust.task import Task
@@ -27,20 +25,9 @@ def named(name: str) -> Task:
     found = {task.name: task for task in all_tasks()}
     if name in found:
         return found[name]
-    module, colon, kind = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise WorldloomError(
             f"there is no task `{name}`", f"one of {', '.join(found)}, or module:Class of your own"
         )
-    try:
-        task: Any = getattr(importlib.import_module(module), kind)()
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise WorldloomError(
-            f"task `{name}` was not found: {error}", "check the names; the class takes no arguments"
-        ) from error
-    lacks = [part for part in ("name", "claim", "requires", "answer") if not hasattr(task, part)]
-    if lacks:
-        raise WorldloomError(
-            f"`{name}` is no task: it lacks {', '.join(lacks)}", "see worldloom.trust.task.Task"
-        )
-    return task
+    parts = ("name", "claim", "requires", "answer")
+    return make_named(name, "task", parts, "worldloom.trust.task.Task")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from worldloom.play.visitor import Nearby
     from worldloom.progress import Progress
     from worldloom.trust.suite import Profile
-    from worldloom.trust.task import Budget
+    from worldloom.trust.task import Budget, Setting
     from worldloom.world import World
 
 
@@ -182,7 +182,8 @@ def evaluate(
     """Scores a world on recordings, or asks what it knows.
 
     Args:
-      run: folder of the run, or name of a world that comes with the package.
+      run: folder of the run, or name of a world that comes with the package; in the suite trust
+        also a family of worlds as module:Class, which is trained first.
       store: folder of the recordings; the suite trust needs none for most of its tasks.
       out: folder for the report; by default RUN/eval-STORE or RUN/trust-BUDGET, without RUN
         for a world of the package.
@@ -259,29 +260,39 @@ def _trust(
 ) -> "Profile":
     """What the world knows, task by task."""
     from worldloom.data.store import Store
-    from worldloom.evaluate.windows import check_fit
-    from worldloom.families import agent_of, family_of
-    from worldloom.hub import load_world, world_identity
-    from worldloom.models.inside import Opened
     from worldloom.trust.card import publish
     from worldloom.trust.suite import run_suite
     from worldloom.trust.task import Setting
     from worldloom.trust.tasks import all_tasks, named
 
     chosen = [named(name) for name in tasks] or all_tasks()
-    found = find_run(run)
-    world = load_world(found or run)
-    opened = None if store is None else Store.open(store)
-    if opened is not None:
-        check_fit(world, opened)
+    setting = Setting(budget, seed, folder, None if store is None else Store.open(store))
+    world, identity, family, agent = _under_test(run, setting, progress)
     profile = run_suite(
-        Opened(world),
+        world,
         chosen,
-        Setting(budget, seed, folder, opened, agent_of(found or Path(run))),
+        replace(setting, agent=agent),
         out=folder,
-        identity=world_identity(found or run, world),
-        family=family_of(world),
+        identity=identity,
+        family=family,
         tell=progress.update,
     )
     publish(profile, folder)
     return profile
+
+
+def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any, str, Any, Any]:
+    """A world, a name that tells it from others, its family, and the agent in it if any."""
+    from worldloom.evaluate.windows import check_fit
+    from worldloom.families import agent_of, family_of, grown
+    from worldloom.hub import load_world, world_identity
+    from worldloom.models.inside import Opened
+
+    found = find_run(run)
+    if found is None and ":" in run:
+        return *grown(run, setting, progress.update), None
+    world = load_world(found or run)
+    if setting.store is not None:
+        check_fit(world, setting.store)
+    identity = world_identity(found or run, world)
+    return Opened(world), identity, family_of(world), agent_of(found or Path(run))
