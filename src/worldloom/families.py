@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from worldloom import seeding
 from worldloom.configs import Size, nano
 from worldloom.data.store import Store
 from worldloom.errors import WorldloomError
@@ -58,7 +59,8 @@ class Nano:
         def report(step: int, steps: int, loss: float) -> None:
             tell(0.0, f"training on {store.path.name}: step {step:,} of {steps:,}, loss {loss:.3g}")
 
-        options = Options(seed=setting.seed, save_minutes=1.0, report=report)
+        seed = training_seed(setting)
+        options = Options(seed=seed, save_minutes=1.0, report=report)
         for stage, train in (("tokenizer", train_tokenizer), ("dynamics", train_dynamics)):
             if not (folder / stage / "weights.safetensors").exists():
                 begun = (folder / stage / "config.json").exists()
@@ -74,6 +76,13 @@ class Nano:
             torch.nn.init.normal_(fresh.head.weight, std=START)
         fresh.eval().requires_grad_(False)
         return Opened(DreamWorld(load_tokenizer(folder), fresh, trained.spec, DRAWN))
+
+
+def training_seed(setting: Setting) -> int:
+    """The seed of a training: that of the exam itself for the first one."""
+    if not setting.training:
+        return setting.seed
+    return seeding.stream(setting.seed, "training", setting.training) % 2**31
 
 
 def family_of(world: World) -> Nano | str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from math import comb, lgamma, log
+from math import ceil, comb, lgamma, log
 
 import numpy as np
 
@@ -206,6 +206,42 @@ def wilson(hits: float, n: int) -> tuple[float, float]:
     middle = (hits / n + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * (hits / n * (1 - hits / n) / n + (z / (2 * n)) ** 2) ** 0.5
     return middle - half, middle + half
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95% t interval of the mean of 2 to 30 independent values, such as training seeds."""
+    n, mean = len(values), float(np.mean(values))
+    half = _T[n - 2] * float(np.std(values, ddof=1)) / n**0.5
+    return mean - half, mean + half
+
+
+def clusters_for(half: float, n: int, *, wanted: float) -> int:
+    """The fewest clusters with which an interval is no wider than it is wanted.
+
+    Intervals narrow with the square root of the number of clusters.
+
+    Args:
+      half: of the interval that n clusters gave.
+      n: of them.
+      wanted: half of the interval that is wanted.
+    """
+    return max(2, ceil(n * (half / wanted) ** 2 * (1 - 1e-12)))
+
+
+def items_for(rate: float, *, wanted: float) -> int:
+    """The fewest single items whose Wilson interval at a rate is no wider than it is wanted.
+
+    Args:
+      rate: in 0..1.
+      wanted: half of the interval that is wanted.
+    """
+    n = 2
+    step = 1 << 20
+    while step:
+        low, high = wilson(rate * (n + step), n + step)
+        n, step = (n + step, step) if (high - low) / 2 > wanted else (n, step // 2)
+    low, high = wilson(rate * n, n)
+    return n if (high - low) / 2 <= wanted else n + 1
 
 
 def items_to_tell(rate: float, *, most: int = 100_000) -> int:

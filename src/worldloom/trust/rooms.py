@@ -8,7 +8,7 @@ answers by a rule `mappers`, the heads `planreader`.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from worldloom.data.types import Clip, Episode
 from worldloom.envs.rooms_cast import COLUMNS, ROWS
 from worldloom.envs.rooms_plan import PALETTE
 from worldloom.evaluate.report import Figure
-from worldloom.trust import apartments, mappers, planjudge, planreader
+from worldloom.trust import apartments, mappers, planjudge, planreader, roomspaper
 from worldloom.trust.apartments import Views
 from worldloom.trust.mappers import Guess, Mapper
 from worldloom.trust.planjudge import VIEWS
@@ -62,26 +62,30 @@ class RoomsTask:
     Args:
       track: "poses": each view says where it is, seen from the first; "actions": from the one
         before, and moves have to be added up.
+      views: how many views there are of an apartment; the verdict is about the first number.
       name: of the task.
       version: of the task.
       claim: what passing it says.
       requires: what a probe must be able to do.
       own_data: the family is trained on the task's own recordings.
       chunk: worlds that are shown together.
+      how: what is asked on paper.
     """
 
     track: Literal["poses", "actions"] = "poses"
+    views: tuple[int, ...] = VIEWS
     name: str = "rooms"
     version: int = 1
     claim: str = "it knows which room lies behind which door, also of rooms never seen together"
     requires: frozenset[str] = frozenset({"features"})
     own_data: bool = True
     chunk: int = 20
+    how: str = roomspaper.HOW
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """One apartment each; the most views first."""
         found = []
-        for views, count in zip(VIEWS, WORLDS[setting.budget], strict=True):
+        for views, count in zip(self.views, WORLDS[setting.budget], strict=False):
             for index in range(count):
                 key = f"{views} views, {index}"
                 seed = item_seed(self.name, f"test {views}", index, setting)
@@ -119,12 +123,26 @@ class RoomsTask:
         """Right and wrong doors of each apartment, as the world's own views and another's tell."""
         worlds = [_world(item) for item in items]
         if isinstance(probe, Mapper):
-            guesses = [probe.rule(world) for world in worlds]
-        else:
-            assert prepared is not None, "an encoder is read with heads"
-            guesses = _read(prepared, self._features(probe, worlds))
-        others = [*guesses[1:], guesses[0]]
-        return [_answer(*facts) for facts in zip(worlds, guesses, others, strict=True)]
+            return _answers(worlds, [probe.rule(world) for world in worlds])
+        assert prepared is not None, "an encoder is read with heads"
+        return _answers(worlds, _read(prepared, self._features(probe, worlds)))
+
+    def on_paper(self) -> "RoomsTask":
+        """Twenty views, as of a flat that is to let."""
+        return replace(self, views=(20,))
+
+    def ask(self, item: Item, folder: Path) -> Mapping[str, Any]:
+        """Writes the views; asks for the plan."""
+        return roomspaper.ask(_world(item), folder)
+
+    def blank(self, item: Item) -> Any:
+        """No doors."""
+        return roomspaper.blank()
+
+    def mark(self, items: Sequence[Item], answers: Sequence[Any]) -> Sequence[Answer]:
+        """As `answer`, of plans that were written down."""
+        guesses = [roomspaper.guess(i.key, a) for i, a in zip(items, answers, strict=True)]
+        return _answers([_world(item) for item in items], guesses)
 
     def clip(self, worlds: Sequence[Views]) -> Clip:
         """Worlds with equally many views as what a probe observes."""
@@ -226,6 +244,12 @@ def _lessons(worlds: Sequence[Views]) -> Lesson:
 
 def _read(reader: Reader, features: Tensor) -> list[Guess]:
     return [Guess(*parts) for parts in zip(*reader.read(features), strict=True)]
+
+
+def _answers(worlds: Sequence[Views], guesses: Sequence[Guess]) -> list[Answer]:
+    """How guesses fit their worlds, and how each fits the next one's."""
+    others = [*guesses[1:], guesses[0]]
+    return [_answer(*facts) for facts in zip(worlds, guesses, others, strict=True)]
 
 
 def _answer(world: Views, guess: Guess, other: Guess) -> Answer:

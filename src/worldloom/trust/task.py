@@ -72,6 +72,8 @@ class Setting:
       store: recordings of the world under test, for tasks that work on the world's data.
       agent: a world with somebody in it, whose layer `agent` is what that one makes of what it
         sees, and `policy` what it would do; None where there is nobody.
+      training: which training of the family, for tasks with data of their own: 0 is the first,
+        others differ from it in the seed of the training alone.
     """
 
     budget: Budget = "quick"
@@ -79,6 +81,7 @@ class Setting:
     folder: Path | None = None
     store: Store | None = None
     agent: Probe | None = None
+    training: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ The pairs are `quads`, wrong simulators `startled`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
-from worldloom.trust import films, pooling
+from worldloom.trust import films, paper, pooling
 from worldloom.trust.films import FilmProbe
 from worldloom.trust.probe import Probe
 from worldloom.trust.quads import FRAMES, PROPERTIES, SEAM, Draw, Pair
@@ -39,6 +40,14 @@ CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
 QUADS: Mapping[Budget, int] = {"smoke": 2, "quick": 20, "full": 200}
 LIBRARY: Mapping[Budget, int] = {"smoke": 28, "quick": 700, "full": 3500}
 CLIPS = ("AA", "BB", "AB", "BA")
+COLUMNS, TIMES = 8, 2
+"""How a film is laid out on paper: frames in a row, and how many times they are enlarged."""
+HOW = (
+    "Each question has four films. A picture holds the 32 frames of one film, in the order in "
+    "which one reads, a tenth of a second apart. Answer with four numbers, one a film in the order "
+    "of `files`: how much the film surprises you, any number, higher for what cannot happen. Two "
+    "of the four are possible and two are not; all are made of the same pictures."
+)
 TIE = 1e-9
 """Surprise that differs by less, relative to its size, does not differ."""
 
@@ -49,6 +58,7 @@ class Voe2d:
 
     Args:
       quads: of each property; the budget's own number by default.
+      how: what is asked on paper.
     """
 
     quads: int | None = None
@@ -58,6 +68,7 @@ class Voe2d:
     requires: frozenset[str] = frozenset({"score"})
     own_data: bool = True
     chunk: int = 7
+    how: str = HOW
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """Quads, the properties taking turns."""
@@ -105,16 +116,29 @@ class Voe2d:
     def answer(self, probe: Probe, items: Sequence[Item], prepared: None) -> Sequence[Answer]:
         """1 where the impossible pair surprises more, 0 where it does not, a half for a tie."""
         told = _surprise(probe, items)
-        return [
-            Answer(
-                _right(told["mean"][i]),
-                {
-                    "max": _right(told["max"][i]),
-                    "surprise": dict(zip(CLIPS, map(float, told["mean"][i]), strict=True)),
-                },
-            )
-            for i in range(len(items))
+        return [_answer(told["mean"][i], told["max"][i]) for i in range(len(items))]
+
+    def on_paper(self) -> "Voe2d":
+        """As it is."""
+        return self
+
+    def ask(self, item: Item, folder: Path) -> Mapping[str, Any]:
+        """Writes the four films of a quad, in an order that tells nothing."""
+        frames, _ = _shown(item)
+        names = [
+            paper.picture(paper.sheet(frames[film], COLUMNS), folder / f"{index}.png", TIMES)
+            for index, film in enumerate(_order(item), 1)
         ]
+        return {"files": names}
+
+    def blank(self, item: Item) -> Any:
+        """All four alike."""
+        return [0.5] * len(CLIPS)
+
+    def mark(self, items: Sequence[Item], answers: Sequence[Any]) -> Sequence[Answer]:
+        """As `answer`, of surprise that was written down."""
+        told = [_in_order(item, answer) for item, answer in zip(items, answers, strict=True)]
+        return [_answer(surprise, surprise) for surprise in told]
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """Above the untrained network on every property, after Holm."""
@@ -166,21 +190,50 @@ def pair_of(item: Item) -> Pair:
     return PROPERTIES[item.split](Draw(rng, height if item.split != "gravity" else height - 0.2))
 
 
+def _shown(item: Item) -> tuple[list[np.ndarray], list[list[bytes]]]:
+    """The four films of a quad, in the order of `CLIPS`: frames, and the true states."""
+    pair = pair_of(item)
+    shots = [films.shoot([film], FRAMES) for film in pair]
+    told = [
+        [films.later(film, shot.place[0, t], shot.speed[0, t]).pack() for t in range(FRAMES)]
+        for film, shot in zip(pair, shots, strict=True)
+    ]
+    frames, states, cut = [], [], SEAM + 1
+    for clip in CLIPS:
+        before, after = ("AB".index(letter) for letter in clip)
+        frames.append(np.concatenate([shots[before].frames[0, :cut], shots[after].frames[0, cut:]]))
+        states.append(told[before][:cut] + told[after][cut:])
+    return frames, states
+
+
+def _order(item: Item) -> list[int]:
+    """Which film of `CLIPS` comes first, second, ... on paper."""
+    return seeding.rng(item.seed, "paper").permutation(len(CLIPS)).tolist()
+
+
+def _in_order(item: Item, answer: Any) -> np.ndarray:
+    """`[4]` surprise in the order of `CLIPS`, of an answer in the order on paper."""
+    good = isinstance(answer, list) and len(answer) == len(CLIPS)
+    if not good or not all(type(x) in (int, float) and np.isfinite(x) for x in answer):
+        raise paper.Malformed(f"`{item.key}` is answered by {answer!r:.60}, not by four numbers")
+    told = np.zeros(len(CLIPS))
+    told[_order(item)] = answer
+    return told
+
+
+def _answer(mean: np.ndarray, most: np.ndarray) -> Answer:
+    """What the surprise `[4]` at the films of a quad is worth."""
+    kept = dict(zip(CLIPS, map(float, mean), strict=True))
+    return Answer(_right(mean), {"max": _right(most), "surprise": kept})
+
+
 def _surprise(probe: Probe, items: Sequence[Item]) -> dict[str, np.ndarray]:
     """Mean and maximum over windows of the surprise of the four films of each quad, `[Q, 4]`."""
     frames, states = [], []
     for item in items:
-        shots = [films.shoot([film], FRAMES) for film in pair_of(item)]
-        told = [
-            [films.later(film, shot.place[0, t], shot.speed[0, t]).pack() for t in range(FRAMES)]
-            for film, shot in zip(pair_of(item), shots, strict=True)
-        ]
-        for clip in CLIPS:
-            before, after = ("AB".index(letter) for letter in clip)
-            cut = SEAM + 1
-            shown = [shots[before].frames[0, :cut], shots[after].frames[0, cut:]]
-            frames.append(np.concatenate(shown))
-            states.append(told[before][:cut] + told[after][cut:])
+        shown, told = _shown(item)
+        frames += shown
+        states += told
     found = []
     for context in items[0].facts["contexts"]:
         for start in items[0].facts["starts"]:
