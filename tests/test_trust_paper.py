@@ -38,6 +38,11 @@ def exam(tmp_path_factory) -> Path:
     return folder
 
 
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
 def write(exam: Path, folder: Path, tasks: dict[str, Any]) -> Path:
     """The same exam with answers, in a folder of its own."""
     folder.mkdir()
@@ -67,7 +72,7 @@ def test_questions_name_files_that_are_there_and_no_answers(exam: Path):
     assert set(asked["tasks"]) == {"rooms", "voe2d"}, "motion is not for paper"
     flat = asked["tasks"]["rooms"]["questions"][0]
     assert len(flat["files"]) == len(flat["poses"]) == 20
-    assert Image.open(exam / flat["files"][3]).size == (384, 288)
+    assert pixels(exam / flat["files"][3]).shape == (288, 384, 3)
     assert {"id", "files", "poses", "colours"} == set(flat)
     assert flat["poses"][0] == {"ahead": 0.0, "right": 0.0, "turned": 0.0}
     quad = asked["tasks"]["voe2d"]["questions"][0]
@@ -80,7 +85,7 @@ def test_a_film_on_paper_holds_every_frame_in_reading_order(exam: Path):
     item = TASKS[1].items(SMOKE)[0]
     asked = json.loads((exam / "questions.json").read_text())["tasks"]["voe2d"]["questions"][0]
     frames, _ = voe2d._shown(item)
-    picture = np.asarray(Image.open(exam / asked["files"][0]))
+    picture = pixels(exam / asked["files"][0])
     for t in (0, 9, 31):
         y, x = divmod(t, 8)
         seen = picture[128 * y : 128 * (y + 1) : 2, 128 * x : 128 * (x + 1) : 2]
