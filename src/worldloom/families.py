@@ -15,7 +15,14 @@ from worldloom import seeding
 from worldloom.configs import Size, nano
 from worldloom.data.store import Store
 from worldloom.errors import WorldloomError
-from worldloom.hub import load_agent, load_policy, load_tokenizer, load_world
+from worldloom.hub import (
+    load_agent,
+    load_policy,
+    load_tokenizer,
+    load_world,
+    weights_hash,
+    world_identity,
+)
 from worldloom.models.dream import DreamWorld, Sampler
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.inside import Opened
@@ -26,7 +33,7 @@ from worldloom.trust.named import make_named
 from worldloom.trust.sitting import Tell
 from worldloom.trust.suite import Family
 from worldloom.trust.task import Budget, Setting
-from worldloom.trust.worldprobe import WorldProbe
+from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
 STEPS: Mapping[Budget, int] = {"smoke": 4, "quick": 1500, "full": 12_000}
@@ -101,7 +108,15 @@ def agent_of(run: Path) -> WorldProbe | None:
         return None
     world = load_agent(run)
     name = "dream" if (run / "dream" / "weights.safetensors").exists() else "agent"
-    return WorldProbe(Opened(world, load_policy(run, world, name)), f"{run.name}/{name}")
+    opened = Opened(world, load_policy(run, world, name))
+    return WorldProbe(opened, f"{run.name}/{name}", tells=told(opened))
+
+
+def identity_of(run: Path, world: DreamWorld) -> str:
+    """Tells a world and the agent in it from every other."""
+    agents = [name for name in ("agent", "dream") if (run / name / "weights.safetensors").exists()]
+    own = [f"{name} {weights_hash(run / name)}" for name in agents]
+    return ", ".join([world_identity(run, world), *own])
 
 
 def grown(name: str, setting: Setting, tell: Tell) -> tuple[World, str, Family]:

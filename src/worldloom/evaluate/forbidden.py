@@ -131,7 +131,7 @@ def pairs(store: Store, names: Sequence[str], count: int, *, context: int, seed:
         info = episode.info
         seen = {key: np.asarray(info[key]) for key in ("counts", "view", "facing")}
         for action in (int(Act.DO), *map(int, MAKING)):
-            deed, able, words = _judged(seen, np.full(len(episode), action))
+            deed, able, words = judged(seen, np.full(len(episode), action))
             for t in range(context - 1, len(episode) - 1):
                 if deed[t] != NOTHING:
                     bag = bags[bool(able[t])].setdefault(int(deed[t]), {})
@@ -154,7 +154,7 @@ def _evenly(bags: Sequence[Sequence[Pair]]) -> list[Pair]:
     return [bag[i] for i in range(longest) for bag in bags if i < len(bag)]
 
 
-def _judged(
+def judged(
     seen: Mapping[str, np.ndarray], actions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Which deed each action is at what is seen, whether the rules allow it, and its name.
@@ -311,7 +311,7 @@ def _frames(reality: Reality) -> np.ndarray:
 def _trials(episodes: np.ndarray, shown: np.ndarray, actions: np.ndarray) -> Trials:
     """Judges the last step of each row; keeps those whose deed has a recipe."""
     before, dreamed, real = (read(shown[:, place]) for place in (-3, -2, -1))
-    deed, _, words = _judged(before, actions[:, -1])
+    deed, _, words = judged(before, actions[:, -1])
     kept = np.flatnonzero(deed != NOTHING)
     worked = [
         np.array([_worked(int(deed[i]), int(i), before, after) for i in kept], bool)
@@ -348,7 +348,7 @@ def works(before: np.ndarray, after: np.ndarray, actions: np.ndarray) -> np.ndar
       actions: `[N]` what was done between the two.
     """
     then, now = read(before), read(after)
-    deed, _, _ = _judged(then, actions)
+    deed, _, _ = judged(then, actions)
     return np.array(
         [d != NOTHING and _worked(int(d), row, then, now) for row, d in enumerate(deed)], bool
     )

@@ -67,6 +67,7 @@ def figure(
     ceiling: float | None = None,
     unit: str = "1",
     why: str = "",
+    smooth: bool = True,
 ) -> Figure:
     """A statistic of sums by cluster, with its interval; absent where that is undefined.
 
@@ -78,10 +79,13 @@ def figure(
       ceiling: what the best possible world scores.
       unit: of the number.
       why: what to know about it.
+      smooth: as of `statistics.Pool.estimate`; False for ranks.
     """
     if len(sums) < 2:
         return Figure.absent(unit, why or f"{len(sums)} clusters give no interval")
-    found = statistics.Pool(sums, seed=seeding.stream(seed, "interval")).estimate(statistic)
+    found = statistics.Pool(sums, seed=seeding.stream(seed, "interval")).estimate(
+        statistic, smooth=smooth
+    )
     numbers = [float(x) for x in (found.value, found.low, found.high)]
     if not np.isfinite([*numbers, null]).all():
         return Figure.absent(unit, why or "it is undefined in too many resamples")

@@ -20,7 +20,7 @@ from worldloom.data.store import Store
 from worldloom.evaluate.report import Figure, number, span
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.sitting import Sat, Tell, sit
-from worldloom.trust.task import SUITE, Budget, OwnData, Setting, Task, Variants
+from worldloom.trust.task import SUITE, Budget, OwnData, Particular, Setting, Task, Variants
 from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
@@ -206,8 +206,8 @@ def _entry(
     """One task, for which the family is trained first where the task wants that."""
     nulls: Mapping[str, Probe] = {}
     seconds = 0.0
-    own = WorldProbe(world, tells=told(world))
-    why = lacking(own, task.requires)
+    own = _sitter(task, WorldProbe(world, tells=told(world)), setting)
+    why = _misfit(task, world) or lacking(own, task.requires)
     if why:  # the family can no more than the world: nothing is trained in vain
         return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
     if task.own_data:
@@ -222,6 +222,19 @@ def _entry(
         probe = own
     sat = sit(task, probe, setting, out=out / "rows", identity=identity, nulls=nulls, tell=tell)
     return _of(sat, round(seconds, 1))
+
+
+def _misfit(task: Task, world: World) -> str:
+    """Why a task is not for worlds of this kind, where it has `fits` to say so."""
+    return task.fits(world.spec) if isinstance(task, Particular) else ""
+
+
+def _sitter(task: Task, own: Probe, setting: Setting) -> Probe:
+    """The world; or that of its agent, which may know what the task asks for, such as rewards."""
+    agent = setting.agent
+    if agent is None or task.own_data or not lacking(own, task.requires):
+        return own
+    return own if lacking(agent, task.requires) else agent
 
 
 def _of(sat: Sat, seconds: float) -> Entry:

@@ -7,7 +7,7 @@ same task, item by item. A task knows no model and writes no file.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from worldloom import seeding
 from worldloom.data.store import Store
@@ -15,6 +15,7 @@ from worldloom.errors import WorldloomError
 from worldloom.evaluate.report import Figure
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
+from worldloom.world import WorldSpec
 
 
 class NotApplicable(WorldloomError):
@@ -187,6 +188,15 @@ class OwnData(Task, Protocol):
         One store under the name `""`; or several, one for each of the worlds that a task
         compares, which then come as one `Variants`.
         """
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A task that is about one game, and says for which worlds it is not."""
+
+    def fits(self, spec: WorldSpec) -> str:
+        """Why it is not for a world of these frames and actions; empty where it is."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from worldloom.errors import WorldloomError
 from worldloom.trust.combo import Combo
+from worldloom.trust.craft import Craft
 from worldloom.trust.gladder import Gladder
 from worldloom.trust.motion import Motion
 from worldloom.trust.named import make_named
@@ -13,7 +14,7 @@ from worldloom.trust.voe2d import Voe2d
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
-    return [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return()]
+    return [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Craft()]
 
 
 def named(name: str) -> Task:

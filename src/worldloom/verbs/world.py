@@ -284,15 +284,15 @@ def _trust(
 def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any, str, Any, Any]:
     """A world, a name that tells it from others, its family, and the agent in it if any."""
     from worldloom.evaluate.windows import check_fit
-    from worldloom.families import agent_of, family_of, grown
-    from worldloom.hub import load_world, world_identity
+    from worldloom.families import agent_of, family_of, grown, identity_of
+    from worldloom.hub import load_world
     from worldloom.models.inside import Opened
 
     found = find_run(run)
     if found is None and ":" in run:
         return *grown(run, setting, progress.update), None
-    world = load_world(found or run)
+    folder = found or Path(run)
+    world = load_world(folder)
     if setting.store is not None:
         check_fit(world, setting.store)
-    identity = world_identity(found or run, world)
-    return Opened(world), identity, family_of(world), agent_of(found or Path(run))
+    return Opened(world), identity_of(folder, world), family_of(world), agent_of(folder)
