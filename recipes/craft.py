@@ -63,7 +63,7 @@ def training_of(updates: int) -> offline.Training:
     An agent's windows are 16 frames; half of them for the world and half for cloning, where
     there is a world.
     """
-    schedule = Schedule(max(2, updates * 2 // 3), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    schedule = Schedule(max(2, updates // 3), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
     return offline.Training(
         size_of(updates),
         Lessons(
