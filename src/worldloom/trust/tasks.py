@@ -2,6 +2,7 @@
 
 from worldloom.errors import WorldloomError
 from worldloom.trust.combo import Combo
+from worldloom.trust.control import Control
 from worldloom.trust.craft import Craft
 from worldloom.trust.gladder import Gladder
 from worldloom.trust.motion import Motion
@@ -14,7 +15,8 @@ from worldloom.trust.voe2d import Voe2d
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
-    return [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Craft()]
+    own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return()]
+    return [*own, Craft(), Control()]
 
 
 def named(name: str) -> Task:
