@@ -4,17 +4,23 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from worldloom import cli
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
-from worldloom.trust import card, films
+from worldloom.evaluate import statistics
+from worldloom.evaluate.report import Figure
+from worldloom.trust import card, compare, films
+from worldloom.trust import profile as profile_
 from worldloom.trust.films import Film, FilmProbe
 from worldloom.trust.motion import Motion
 from worldloom.trust.suite import Profile, run_suite
 from worldloom.trust.task import Setting, Variants, variant
 from worldloom.trust.tasks import all_tasks, named
+from worldloom.verbs import trust as verb
 from worldloom.world import Step, WorldSpec
 
 
@@ -124,6 +130,107 @@ def test_nothing_is_trained_for_a_task_that_asks_for_what_the_world_cannot(tmp_p
         FilmWorld(), [inside], Setting("smoke", 0, tmp_path), out=tmp_path, family=told
     ).entries
     assert "features" in entry.why and told.asked == () and not (tmp_path / "own").exists()
+
+
+def test_trainings_stand_beside_each_other_and_are_never_pooled(tmp_path: Path):
+    class Uneven(Told):
+        """Only the first of its worlds knows anything."""
+
+        def train(self, store, folder, setting, tell):
+            known = super().train(store, folder, setting, tell)
+            return known if setting.training == 0 else self.untrained(folder, seed=0)
+
+    family, out = Uneven(), tmp_path / "three"
+    run = lambda: run_suite(  # noqa: E731
+        FilmWorld(), [Short()], Setting("smoke"), out=out, family=family, trainings=2
+    )
+    (entry,) = run().entries
+    assert family.asked == ("world", "world-training-1")
+    assert entry.passed and entry.trainings == (True, False)
+    found = entry.spreads["error_id"]
+    assert found.values[0] < found.values[1]
+    assert entry.figures["error_id"].n == 3, "n counts clips"
+    assert found.deviation > 0 and found.low < sum(found.values) / 2 < found.high
+    assert "1 of 2 trainings passed" in "\n".join(profile_._told(entry))
+    first, second = (
+        [json.loads(line) for line in (out / name / "motion.jsonl").read_text().splitlines()]
+        for name in ("rows", "rows-1")
+    )
+    for one, two in zip(first, second, strict=True):
+        assert (one["null"], one["ceiling"]) == (two["null"], two["ceiling"])
+    again = replace(run().entries[0], training_seconds=entry.training_seconds)
+    assert again == entry, "rows of every training are kept"
+
+
+def test_a_profile_comes_back_and_worlds_stand_side_by_side(profile, tmp_path: Path):
+    found, out = profile
+    back = profile_.Profile.load(out)
+    assert (
+        json.loads(json.dumps(back.to_json()["tasks"]))
+        == json.loads((out / "trust.json").read_text())["tasks"]
+    )
+    lazy = replace(back.entries[0], passed=False, sentence="it does not")
+    other = replace(back, world="other", entries=(lazy,))
+    text = compare.to_text([back, other])
+    assert "other  not passed      it does not" in text and "null" in text and "ceiling" in text
+    lined = compare.line_up([back, back, other])
+    assert list(lined["worlds"]) == ["films#1", "films#2", "other"]
+    assert lined["tasks"]["motion"]["worlds"]["other"]["passed"] is False
+    value = lined["tasks"]["motion"]["figures"]["ood_over_id"]["other"]["value"]
+    assert value == found.entries[0].figures["ood_over_id"].value
+    json.dumps(lined)
+
+
+def test_reports_that_are_no_pair_are_refused(profile, tmp_path: Path):
+    found, _ = profile
+    with pytest.raises(WorldloomError, match="compares with nothing"):
+        compare.to_text([found])
+    with pytest.raises(WorldloomError, match="`films` sat with budget smoke, `films` with quick"):
+        compare.to_text([found, replace(found, budget="quick")])
+    entry = replace(found.entries[0], version=9)
+    with pytest.raises(WorldloomError, match="questions of `motion` differ"):
+        compare.to_text([found, replace(found, entries=(entry,))])
+    with pytest.raises(WorldloomError, match="its exam is not finished"):
+        profile_.Profile.load(tmp_path)
+    (tmp_path / "trust.json").write_text('{"format": 1}')
+    with pytest.raises(WorldloomError, match="is no report of format"):
+        profile_.Profile.load(tmp_path / "trust.json")
+
+
+def test_a_gate_of_a_pipeline_holds_what_did_not_pass(profile, capsys):
+    found, out = profile
+    verb._fail(found, ["motion"], out)
+    for passed in (False, None):
+        entry = replace(found.entries[0], passed=passed)
+        with pytest.raises(WorldloomError, match=r"`films` has to pass: motion \(no") as stop:
+            verb._fail(replace(found, entries=(entry,)), ["motion"], out)
+        assert stop.value.code == 3
+    assert (
+        cli.main(["eval", "x", "--suite", "trust", "--tasks", "rooms", "--fail-on", "motion"]) == 2
+    )
+    assert "is not among the tasks rooms" in capsys.readouterr().err
+
+
+def test_a_suite_has_options_of_its_own(capsys):
+    assert cli.find(["eval", "a", "--suite=trust", "b"]) == ("eval --suite trust", ["a", "b"])
+    assert cli.find(["eval", "--export", "d"]) == ("eval --suite trust", ["--export", "d"])
+    assert cli.find(["eval", "a", "b"]) == ("eval", ["a", "b"])
+    assert cli.main(["eval", "--suite", "trust"]) == 2
+    assert "is wanted, nothing was named" in capsys.readouterr().err
+    assert cli.main(["eval", "a", "--export", "b"]) == 2
+
+
+def test_how_many_clusters_a_fine_interval_takes():
+    figure = Figure(0.5, 0.4, 0.6, "1", 100, 0.0, 1.0)
+    assert profile_.needed(figure) == 400, "half of the width takes four times as many"
+    assert profile_.needed(replace(figure, ceiling=None)) is None
+    assert statistics.clusters_for(0.1, 100, wanted=0.1) == 100
+    for rate, wanted in ((0.5, 0.1), (0.9, 0.03), (0.5, 0.5)):
+        n = statistics.items_for(rate, wanted=wanted)
+        width = lambda n: np.subtract(*statistics.wilson(rate * n, n)[::-1]) / 2  # noqa: B023, E731
+        assert width(n) <= wanted and (n == 2 or width(n - 1) > wanted)
+    low, high = statistics.t_interval([1.0, 2.0, 3.0])
+    assert (low + high) / 2 == 2 and high - 2 == pytest.approx(4.303 / 3**0.5)
 
 
 def test_variants_are_taken_out_by_name_and_the_last_one_answers():

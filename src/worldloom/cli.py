@@ -37,6 +37,12 @@ FIRST = {
     "eval": Verb("world:evaluate", "Scores a world on recordings, or asks what it knows."),
 }
 OTHERS = {
+    "eval --suite trust": Verb(
+        "trust:trust", "Asks what a world knows, task by task, beside nulls and ceilings."
+    ),
+    "compare": Verb(
+        "trust:compare", "Lines up the trust reports of several worlds, with intervals."
+    ),
     "record": Verb("store:record", "Records episodes of an environment into a store."),
     "data": Verb("store:data", "Shows what a store holds."),
     "check": Verb("store:check", "Looks for damaged files in a store, and repairs it."),
@@ -60,6 +66,9 @@ OTHERS = {
     "ls": Verb("ls:ls", "Lists worlds of the package, runs, stores, environments, sizes or lies."),
 }
 VERBS = FIRST | OTHERS
+SUITE = "eval --suite trust"
+PAPER = ("--export", "--grade")
+"""Only this suite can be sat on paper: it need not be named."""
 
 HINTS = {
     errno.ENOSPC: "free some space and run the same command again: what was written is whole",
@@ -72,7 +81,7 @@ HINTS = {
 
 def help_text(verbs: dict[str, Verb]) -> str:
     """One line for each verb."""
-    return "\n".join(f"  {name:<16} {verb.summary}" for name, verb in verbs.items())
+    return "\n".join(f"  {name:<19} {verb.summary}" for name, verb in verbs.items())
 
 
 def overview() -> str:
@@ -90,12 +99,22 @@ def find(arguments: Sequence[str]) -> tuple[str, list[str]]:
     for words in (2, 1):
         name = " ".join(arguments[:words])
         if name in VERBS and len(arguments) >= words:
-            return name, list(arguments[words:])
+            rest = list(arguments[words:])
+            return _suite(rest) if name == "eval" else (name, rest)
     raise WorldloomError(
         f"there is no verb `{arguments[0]}`",
         f"one of: {', '.join(VERBS)}",
         code=2,
     )
+
+
+def _suite(rest: list[str]) -> tuple[str, list[str]]:
+    """Which suite `eval` is asked for: each has options of its own."""
+    for words in (["--suite", "trust"], ["--suite=trust"]):
+        for at in range(len(rest) - len(words) + 1):
+            if rest[at : at + len(words)] == words:
+                return SUITE, rest[:at] + rest[at + len(words) :]
+    return (SUITE if any(word.split("=")[0] in PAPER for word in rest) else "eval"), rest
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -116,8 +135,8 @@ def run(arguments: Sequence[str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point; returns the exit status.
 
-    0 done, 1 a mistake explained in two lines, 2 wrong usage, 130 stopped by
-    Ctrl-C, 141 nobody reads the output any more.
+    0 done, 1 a mistake explained in two lines, 2 wrong usage, 3 a task not passed that
+    had to be, 130 stopped by Ctrl-C, 141 nobody reads the output any more.
     """
     try:
         run(sys.argv[1:] if arguments is None else arguments)

@@ -10,7 +10,7 @@ from pathlib import Path
 from worldloom.data.files import replace_file
 from worldloom.evaluate.page import STYLE
 from worldloom.evaluate.report import Figure, number, save, span
-from worldloom.trust.suite import ENDING, Entry, Profile, detects, mark
+from worldloom.trust.profile import ENDING, Entry, Profile, detects, mark
 
 COLOURS = {"passed": "#15803d", "not passed": "#c2410c"}
 OWN_STYLE = """

@@ -6,7 +6,7 @@ can give (networks of the same shape that were never trained) comes in as furthe
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def sit(
     out: Path | None = None,
     identity: str = "",
     nulls: Mapping[str, Probe] | None = None,
+    known: Sequence[Row] = (),
     run: Mapping[str, Any] | None = None,
     tell: Tell = lambda share, words: None,
 ) -> Sat:
@@ -60,6 +61,8 @@ def sit(
       out: folder of the rows; None keeps them in memory only.
       identity: a hash of the world's weights; rows of another are refused.
       nulls: beside the task's own, such as untrained networks of the same shape.
+      known: rows of the same exam by another world, from which nulls and ceiling are taken; by
+        default they are asked.
       run: facts of this machine and time for the header, which no comparison reads.
       tell: progress.
     """
@@ -71,7 +74,8 @@ def sit(
         beside = {**task.nulls(setting), **(nulls or {})}
         header = _header(task, probe, setting, identity, list(beside))
         sheet = None if out is None else Sheet(out, task.name, header)
-        rows = _rows(task, probe, beside, setting, sheet, tell)
+        asked = _Asked(task, probe, beside, setting, known)
+        rows = asked.rows(sheet, tell)
     except NotApplicable as reason:
         return Sat(task, None, f"{reason.message}: {reason.hint}")
     if sheet is not None and len(rows) and "finished" not in sheet.header.get("run", {}):
@@ -102,39 +106,60 @@ def _header(
     }
 
 
-def _rows(
-    task: Task,
-    probe: Probe,
-    beside: Mapping[str, Probe],
-    setting: Setting,
-    sheet: Sheet | None,
-    tell: Tell,
-) -> Sequence[Row]:
-    """Every row, those on the sheet included."""
-    items = list(task.items(setting))
-    _check_items(task, items)
-    chunks = [items[i : i + task.chunk] for i in range(0, len(items), task.chunk)]
-    done = sheet.keep_whole([[item.key for item in chunk] for chunk in chunks]) if sheet else 0
-    rows = list(sheet.rows) if sheet else []
-    if done == len(chunks):
+@dataclass(frozen=True)
+class _Asked:
+    """Who is asked what.
+
+    Args:
+      task: to sit.
+      probe: under test.
+      beside: nulls by name.
+      setting: budget and seed.
+      known: rows from which nulls and ceiling are taken; empty where they are asked.
+    """
+
+    task: Task
+    probe: Probe
+    beside: Mapping[str, Probe]
+    setting: Setting
+    known: Sequence[Row]
+
+    def rows(self, sheet: Sheet | None, tell: Tell) -> Sequence[Row]:
+        """Every row, those on the sheet included."""
+        task, items = self.task, list(self.task.items(self.setting))
+        _check_items(task, items)
+        chunks = [items[i : i + task.chunk] for i in range(0, len(items), task.chunk)]
+        done = sheet.keep_whole([[item.key for item in chunk] for chunk in chunks]) if sheet else 0
+        rows = list(sheet.rows) if sheet else []
+        if done == len(chunks):
+            return rows
+        tell(0.0, f"{task.name}: getting ready")
+        systems = self._systems()
+        prepared = {name: task.prepare(system, self.setting) for name, system in systems.items()}
+        for index, chunk in enumerate(chunks[done:], done):
+            tell(index / len(chunks), f"{task.name}: {index * task.chunk} of {len(items)} items")
+            answers = {n: task.answer(s, chunk, prepared[n]) for n, s in systems.items()}
+            fresh = []
+            for i, item in enumerate(chunk):
+                given = {name: several[i] for name, several in answers.items()}
+                place = index * task.chunk + i
+                fresh.append(
+                    _beside(self.known[place], given[""])
+                    if self.known
+                    else _row(task, item, given, list(self.beside))
+                )
+            if sheet:
+                sheet.add(fresh)
+            rows.extend(fresh)
         return rows
-    ceiling = task.ceiling(setting)
-    systems = {"": probe, **beside, **({} if ceiling is None else {"ceiling": ceiling})}
-    tell(0.0, f"{task.name}: getting ready")
-    # A null is asked only where it can answer: a simulator has no features.
-    able = {name: p for name, p in systems.items() if not lacking(p, task.requires)}
-    prepared = {name: task.prepare(system, setting) for name, system in able.items()}
-    for index, chunk in enumerate(chunks[done:], done):
-        tell(index / len(chunks), f"{task.name}: {index * task.chunk} of {len(items)} items")
-        answers = {name: task.answer(s, chunk, prepared[name]) for name, s in able.items()}
-        fresh = [
-            _row(task, item, {name: given[i] for name, given in answers.items()}, list(beside))
-            for i, item in enumerate(chunk)
-        ]
-        if sheet:
-            sheet.add(fresh)
-        rows.extend(fresh)
-    return rows
+
+    def _systems(self) -> dict[str, Probe]:
+        """Everybody who is asked; a null only where it can answer: a simulator has no features."""
+        if self.known:
+            return {"": self.probe}
+        best = self.task.ceiling(self.setting)
+        every = {"": self.probe, **self.beside, **({} if best is None else {"ceiling": best})}
+        return {name: p for name, p in every.items() if not lacking(p, self.task.requires)}
 
 
 def _check_items(task: Task, items: Sequence[Item]) -> None:
@@ -145,6 +170,12 @@ def _check_items(task: Task, items: Sequence[Item]) -> None:
             f"task `{task.name}` has items without a cluster",
             "say which world, episode or template every item comes from",
         )
+
+
+def _beside(known: Row, own: Answer) -> Row:
+    """A world's answer in the place of another's, beside the same nulls and ceiling."""
+    others = {"beside": known.extra["beside"]} if "beside" in known.extra else {}
+    return replace(known, value=own.value, extra={**own.extra, **others})
 
 
 def _row(task: Task, item: Item, answers: Mapping[str, Answer], nulls: list[str]) -> Row:

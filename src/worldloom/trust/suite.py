@@ -5,27 +5,26 @@ OUT/
   trust.txt       the same for a terminal
   trust.html      the same on one page
   rows/           the answers, sample by sample; an interrupted exam goes on from them
+  rows-1/ ...     those of the second training and further ones, where there are several
   own/            recordings and worlds of tasks that train the family under test
 """
 
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from worldloom import seeding
 from worldloom.data.store import Store
-from worldloom.evaluate.report import Figure, number, span
 from worldloom.trust.probe import Probe, lacking
+from worldloom.trust.profile import Entry, Profile, spread
 from worldloom.trust.sitting import Sat, Tell, sit
-from worldloom.trust.task import SUITE, Budget, OwnData, Particular, Setting, Task, Variants
+from worldloom.trust.task import Budget, OwnData, Particular, Setting, Task, Variants
 from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
-FORMAT = 1
-ENDING = "Intervals are 95%, over whole clusters. There is no overall score."
 UNTRAINED: Mapping[Budget, int] = {"smoke": 1, "quick": 3, "full": 5}
 """Networks of the same shape that were never trained."""
 
@@ -49,113 +48,6 @@ class Family(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One line of a profile.
-
-    Args:
-      task: name of the task.
-      version: of the task.
-      claim: what passing it says.
-      passed: None where it is not applicable, or the task has no gate.
-      sentence: what was found.
-      why: why it is not applicable; empty where it is.
-      figures: the primary one first.
-      header: whose rows these are: generator, weights, seed.
-      training_seconds: that own-data worlds were trained for.
-    """
-
-    task: str
-    version: int
-    claim: str
-    passed: bool | None
-    sentence: str
-    why: str
-    figures: Mapping[str, Figure]
-    header: Mapping[str, Any]
-    training_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a suite found of one world.
-
-    Args:
-      world: name of it.
-      identity: tells it from others of its name.
-      budget: how many items each task had.
-      seed: of the exam.
-      entries: one a task.
-      run: time and machine, which no comparison reads.
-    """
-
-    world: str
-    identity: str
-    budget: Budget
-    seed: int
-    entries: tuple[Entry, ...]
-    run: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """The contents of `trust.json`; equal exams differ under `run` only."""
-        tasks, seconds = {}, {}
-        for entry in self.entries:
-            facts = asdict(entry)
-            seconds[entry.task] = facts.pop("training_seconds")
-            facts["header"] = {k: v for k, v in entry.header.items() if k != "run"}
-            facts["detects"] = {name: detects(f) for name, f in entry.figures.items()}
-            tasks[facts.pop("task")] = facts
-        return {
-            "format": FORMAT,
-            "suite": SUITE,
-            "world": self.world,
-            "weights": self.identity,
-            "budget": self.budget,
-            "seed": self.seed,
-            "tasks": tasks,
-            "run": {**self.run, "training_seconds": seconds},
-        }
-
-    def to_text(self) -> str:
-        """For a terminal of 100 columns."""
-        lines = [f"What {self.world} knows ({self.budget}, seed {self.seed})", ""]
-        for entry in self.entries:
-            lines += _told(entry)
-        return "\n".join([*lines, ENDING])
-
-
-def detects(figure: Figure) -> float | None:
-    """The difference that so many clusters would find four times in five, from the interval."""
-    if figure.low is None or figure.high is None:
-        return None
-    return round((1.96 + 0.84) / 1.96 * (figure.high - figure.low) / 2, 6)
-
-
-def mark(entry: Entry) -> str:
-    """A verdict in two words."""
-    if entry.why:
-        return "not applicable"
-    return {True: "passed", False: "not passed", None: "no verdict"}[entry.passed]
-
-
-def beside(figure: Figure) -> str:
-    """Null and ceiling of a figure in a few words."""
-    parts = [] if figure.null is None else [f"null {number(figure.null, figure.unit)}"]
-    if figure.ceiling is not None:
-        parts.append(f"ceiling {number(figure.ceiling, figure.unit)}")
-    return ", ".join(parts)
-
-
-def _told(entry: Entry) -> list[str]:
-    head = f"  {entry.task:<10}{mark(entry):<16}{entry.why or entry.sentence}"
-    lines = [head]
-    for name, figure in entry.figures.items():
-        extra = detects(figure)
-        told = "" if extra is None else f"; n {figure.n}, tells {extra:.2g} apart"
-        lines.append(f"    {name:<24}{span(figure):<24}{beside(figure)}{told}".rstrip())
-    return [*lines, ""]
-
-
 def run_suite(
     world: World,
     tasks: Sequence[Task],
@@ -164,6 +56,7 @@ def run_suite(
     out: Path,
     identity: str = "",
     family: Family | str = "",
+    trainings: int = 1,
     tell: Tell = lambda share, words: None,
 ) -> Profile:
     """Lets a world sit tasks, each resumed where it was interrupted.
@@ -175,6 +68,7 @@ def run_suite(
       out: folder for the answers and what is trained.
       identity: tells the world's weights from others.
       family: how worlds like it are trained; a string says why there is no recipe.
+      trainings: seeds with which the family is trained for tasks with data of their own.
       tell: progress.
     """
     began = time.monotonic()
@@ -184,44 +78,102 @@ def run_suite(
         def said(share: float, words: str, index: int = index) -> object:
             return tell((index + share) / len(tasks), words)
 
-        entries.append(_entry(task, world, setting, out, identity, family, said))
-    run = {
-        "seconds": round(time.monotonic() - began, 1),
-        "machine": platform.platform(),
-        "python": platform.python_version(),
-    }
+        exam = _Exam(task, world, setting, out, identity, said)
+        entries.append(exam.sit(family, trainings))
+    run = _run(time.monotonic() - began)
     name = world.spec.name
     return Profile(name, identity, setting.budget, setting.seed, tuple(entries), run)
 
 
-def _entry(
-    task: Task,
-    world: World,
-    setting: Setting,
-    out: Path,
-    identity: str,
-    family: Family | str,
-    tell: Tell,
-) -> Entry:
-    """One task, for which the family is trained first where the task wants that."""
-    nulls: Mapping[str, Probe] = {}
-    seconds = 0.0
-    own = _sitter(task, WorldProbe(world, tells=told(world)), setting)
-    why = _misfit(task, world) or lacking(own, task.requires)
-    if why:  # the family can no more than the world: nothing is trained in vain
-        return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
-    if task.own_data:
+@dataclass(frozen=True)
+class _Exam:
+    """One world and one task, and where it is sat.
+
+    Args:
+      task: to sit.
+      world: under test.
+      setting: budget and seed.
+      out: folder of the suite.
+      identity: of the world's weights.
+      tell: progress.
+    """
+
+    task: Task
+    world: World
+    setting: Setting
+    out: Path
+    identity: str
+    tell: Tell
+
+    def sit(self, family: Family | str, trainings: int) -> Entry:
+        """The task, for which the family is trained first where it wants that."""
+        own = _sitter(self.task, WorldProbe(self.world, tells=told(self.world)), self.setting)
+        why = _misfit(self.task, self.world) or lacking(own, self.task.requires)
+        if why:  # the family can no more than the world: nothing is trained in vain
+            return self._none(why)
+        if not self.task.own_data:
+            found = sit(
+                self.task,
+                own,
+                self.setting,
+                out=self.out / "rows",
+                identity=self.identity,
+                tell=self.tell,
+            )
+            return _of(found, 0.0)
         if isinstance(family, str):
-            why = family or f"`{world.spec.name}` has no recipe by which its family is trained"
-            return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
-        began = time.monotonic()
-        probe, nulls = _own(task, family, world.spec.name, setting, out / "own" / task.name, tell)  # type: ignore[arg-type]
-        seconds = time.monotonic() - began
-        identity = f"{identity} by {family.name}"
-    else:
-        probe = own
-    sat = sit(task, probe, setting, out=out / "rows", identity=identity, nulls=nulls, tell=tell)
-    return _of(sat, round(seconds, 1))
+            name = self.world.spec.name
+            return self._none(family or f"`{name}` has no recipe by which its family is trained")
+        return self._trained(family, trainings)
+
+    def _none(self, why: str) -> Entry:
+        task = self.task
+        return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
+
+    def _trained(self, family: Family, trainings: int) -> Entry:
+        """The family sits it, once for each seed of its training; nulls and ceiling only once."""
+        found: list[Sat] = []
+        seconds = 0.0
+        for number in range(trainings):
+            setting = replace(self.setting, training=number)
+            began = time.monotonic()
+            probe, nulls = self._own(family, setting)
+            seconds += time.monotonic() - began
+            words = f"{self.identity} by {family.name}"
+            found.append(
+                sit(
+                    self.task,
+                    probe,
+                    setting,
+                    out=self.out / (f"rows-{number}" if number else "rows"),
+                    identity=f"{words}, training {number}" if number else words,
+                    nulls=nulls,
+                    known=found[0].rows if found else (),
+                    tell=self.tell,
+                )
+            )
+        return _of_all(found, round(seconds, 1))
+
+    def _own(self, family: Family, setting: Setting) -> tuple[Probe, Mapping[str, Probe]]:
+        """The family trained on a task's recordings, and networks of its shape that never were."""
+        task: OwnData = self.task  # type: ignore[assignment]
+        part_of = f"{setting.budget}-{setting.seed}-{task.fingerprint(setting)}"
+        place = self.out / "own" / task.name / part_of
+        self.tell(0.0, f"{task.name}: drawing recordings")
+        trained: dict[str, Probe] = {}
+        raw: dict[str, dict[str, Probe]] = {}
+        for part, store in task.recordings(place, setting).items():
+            home = place / "-".join(filter(None, ("world", part)))
+            if setting.training:
+                home = home.with_name(f"{home.name}-training-{setting.training}")
+            grown = family.train(store, home, setting, self.tell)
+            name = f"{self.world.spec.name}'s family on {task.name} {part}".rstrip()
+            trained[part] = WorldProbe(grown, name)
+            for number in range(UNTRAINED[setting.budget]):
+                seed = seeding.stream(setting.seed, "untrained", number)
+                bare = WorldProbe(family.untrained(home, seed=seed), f"untrained {number}")
+                raw.setdefault(f"untrained_{number}", {})[part] = bare
+        return _joined(trained), {key: _joined(worlds) for key, worlds in raw.items()}
 
 
 def _misfit(task: Task, world: World) -> str:
@@ -239,39 +191,42 @@ def _sitter(task: Task, own: Probe, setting: Setting) -> Probe:
 
 def _of(sat: Sat, seconds: float) -> Entry:
     task, verdict = sat.task, sat.verdict
+    facts = (task.name, task.version, task.claim)
     if verdict is None:
-        return Entry(task.name, task.version, task.claim, None, "", sat.why, {}, {}, seconds)
-    return Entry(
-        task.name,
-        task.version,
-        task.claim,
-        verdict.passed,
-        verdict.sentence,
-        "",
-        verdict.figures,
-        sat.header,
-        seconds,
-    )
+        return Entry(*facts, None, "", sat.why, {}, {}, seconds)
+    said = (verdict.passed, verdict.sentence, "", verdict.figures)
+    return Entry(*facts, *said, sat.header, seconds)
 
 
-def _own(
-    task: OwnData, family: Family, name: str, setting: Setting, folder: Path, tell: Tell
-) -> tuple[Probe, Mapping[str, Probe]]:
-    """The family trained on a task's recordings, and networks of its shape that never were."""
-    place = folder / f"{setting.budget}-{setting.seed}-{task.fingerprint(setting)}"
-    tell(0.0, f"{task.name}: drawing recordings")
-    trained: dict[str, Probe] = {}
-    raw: dict[str, dict[str, Probe]] = {}
-    for part, store in task.recordings(place, setting).items():
-        home = place / f"world-{part}" if part else place / "world"
-        grown = family.train(store, home, setting, tell)
-        trained[part] = WorldProbe(grown, f"{name}'s family on {task.name} {part}".rstrip())
-        for number_ in range(UNTRAINED[setting.budget]):
-            seed = seeding.stream(setting.seed, "untrained", number_)
-            bare = WorldProbe(family.untrained(home, seed=seed), f"untrained {number_}")
-            raw.setdefault(f"untrained_{number_}", {})[part] = bare
-    nulls = {key: _joined(worlds) for key, worlds in raw.items()}
-    return _joined(trained), nulls
+def _of_all(found: Sequence[Sat], seconds: float) -> Entry:
+    """What the first training came to, and beside it how much the others differ."""
+    entry = _of(found[0], seconds)
+    verdicts = [sat.verdict for sat in found if sat.verdict is not None]
+    if len(verdicts) < max(2, len(found)):
+        return entry
+    spreads = {
+        name: one
+        for name in entry.figures
+        if (one := spread([verdict.figures[name] for verdict in verdicts]))
+    }
+    passed = tuple(verdict.passed for verdict in verdicts)
+    return replace(entry, trainings=passed, spreads=spreads)
+
+
+def graded(model: str, setting: Setting, found: Sequence[Sat]) -> Profile:
+    """The profile of who sat an exam on paper."""
+    weights = "-".join(str(sat.header["weights"]) for sat in found)
+    entries = tuple(_of(sat, 0.0) for sat in found)
+    return Profile(model, f"on paper, {weights}", setting.budget, setting.seed, entries, _run(0.0))
+
+
+def _run(seconds: float) -> dict[str, float | str]:
+    """Time and machine."""
+    return {
+        "seconds": round(seconds, 1),
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def _joined(worlds: Mapping[str, Probe]) -> Probe:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from worldloom.play.session import MakeStart
     from worldloom.play.shelf import Shelf
     from worldloom.play.visitor import Nearby
-    from worldloom.progress import Progress
-    from worldloom.trust.suite import Profile
-    from worldloom.trust.task import Budget, Setting
     from worldloom.world import World
 
 
@@ -167,12 +164,10 @@ def _environment(world: str, store: str | None, size: int | None) -> _Entered:
 
 def evaluate(
     run: str,
-    store: str | None = None,
+    store: str,
     *,
     out: str | None = None,
-    suite: Literal["openloop", "trust"] = "openloop",
-    tasks: tuple[str, ...] = (),
-    budget: Literal["smoke", "quick", "full"] = "quick",
+    suite: Literal["openloop"] = "openloop",
     episodes: int = 64,
     context: int = 8,
     horizons: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
@@ -182,14 +177,12 @@ def evaluate(
     """Scores a world on recordings, or asks what it knows.
 
     Args:
-      run: folder of the run, or name of a world that comes with the package; in the suite trust
-        also a family of worlds as module:Class, which is trained first.
-      store: folder of the recordings; the suite trust needs none for most of its tasks.
-      out: folder for the report; by default RUN/eval-STORE or RUN/trust-BUDGET, without RUN
-        for a world of the package.
-      suite: openloop scores predictions; trust asks what the world knows, task by task.
-      tasks: of the suite trust, by name or as module:Class; all by default.
-      budget: of the suite trust: smoke proves the way, full takes hours.
+      run: folder of the run, or name of a world that comes with the package.
+      store: folder of the recordings.
+      out: folder for the report; RUN/eval-STORE by default, without RUN for a world of the
+        package.
+      suite: openloop scores predictions; trust asks what the world knows, and has options of its
+        own: worldloom eval --suite trust --help.
       episodes: at most so many held-out episodes, one window each.
       context: frames that the world is shown first.
       horizons: frames after the context at which it is scored.
@@ -200,35 +193,27 @@ def evaluate(
 
     from worldloom.progress import Progress
 
-    folder = Path(out) if out else _report_folder(run, store, suite, budget)
+    del suite  # the command line has taken it for what it says
+    name = f"eval-{Path(store).resolve().name}"
+    folder = Path(out) if out else Path(run) / name if Path(run).is_dir() else Path(name)
     progress = Progress({"eval": 0.0})
     progress.begin("eval", f"into {folder}")
     with on_interrupt(f"what {folder} holds is whole; run the same command again"):
-        if suite == "trust":
-            report = _trust(run, store, folder, tasks, budget, seed, progress)
-        else:
-            report = _openloop(
-                run,
-                store,
-                horizons=horizons,
-                episodes=episodes,
-                context=context,
-                seed=seed,
-                out=folder,
-                progress=progress.update,
-            )
+        report = _openloop(
+            run,
+            store,
+            horizons=horizons,
+            episodes=episodes,
+            context=context,
+            seed=seed,
+            out=folder,
+            progress=progress.update,
+        )
     print(encoder.dumps(report.to_json(), indent=1) if json else report.to_text())
-    page = folder / ("trust.html" if suite == "trust" else "report.html")
-    progress.say(f"eval: written to {folder}, look at {page}")
+    progress.say(f"eval: written to {folder}, look at {folder / 'report.html'}")
 
 
-def _report_folder(run: str, store: str | None, suite: str, budget: str) -> Path:
-    """Beside the run where it has a folder of its own, else here."""
-    name = f"trust-{budget}" if suite == "trust" else f"eval-{Path(store or '').resolve().name}"
-    return Path(run) / name if Path(run).is_dir() else Path(name)
-
-
-def _openloop(run: str, store: str | None, out: Path, **how: Any) -> "Report":
+def _openloop(run: str, store: str, out: Path, **how: Any) -> "Report":
     """Predictions against recordings, and what is known to be wrong already."""
     from worldloom.data.ledger import Ledger
     from worldloom.data.store import Store
@@ -236,63 +221,8 @@ def _openloop(run: str, store: str | None, out: Path, **how: Any) -> "Report":
     from worldloom.evaluate.publish import add_lies
     from worldloom.hub import load_world
 
-    if store is None:
-        raise WorldloomError(
-            "predictions are scored against recordings, and no store is named",
-            f"worldloom eval {run} STORE, or --suite trust",
-            code=2,
-        )
     opened = Store.open(store)
     found = find_run(run) or run
     report = score(load_world(found), opened, out=out, **how)
     ledger = Ledger.open(found)
     return add_lies(report, ledger, out, fps=opened.info.fps) if ledger.lies() else report
-
-
-def _trust(
-    run: str,
-    store: str | None,
-    folder: Path,
-    tasks: tuple[str, ...],
-    budget: "Budget",
-    seed: int,
-    progress: "Progress",
-) -> "Profile":
-    """What the world knows, task by task."""
-    from worldloom.data.store import Store
-    from worldloom.trust.card import publish
-    from worldloom.trust.suite import run_suite
-    from worldloom.trust.task import Setting
-    from worldloom.trust.tasks import all_tasks, named
-
-    chosen = [named(name) for name in tasks] or all_tasks()
-    setting = Setting(budget, seed, folder, None if store is None else Store.open(store))
-    world, identity, family, agent = _under_test(run, setting, progress)
-    profile = run_suite(
-        world,
-        chosen,
-        replace(setting, agent=agent),
-        out=folder,
-        identity=identity,
-        family=family,
-        tell=progress.update,
-    )
-    publish(profile, folder)
-    return profile
-
-
-def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any, str, Any, Any]:
-    """A world, a name that tells it from others, its family, and the agent in it if any."""
-    from worldloom.evaluate.windows import check_fit
-    from worldloom.families import agent_of, family_of, grown, identity_of
-    from worldloom.hub import load_world
-    from worldloom.models.inside import Opened
-
-    found = find_run(run)
-    if found is None and ":" in run:
-        return *grown(run, setting, progress.update), None
-    folder = found or Path(run)
-    world = load_world(folder)
-    if setting.store is not None:
-        check_fit(world, setting.store)
-    return Opened(world), identity_of(folder, world), family_of(world), agent_of(folder)

@@ -1,0 +1,239 @@
+"""A profile: what a suite found of one world, task by task, and never one number.
+
+Knows figures and words, and the file `trust.json`; measures nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from worldloom.errors import WorldloomError
+from worldloom.evaluate import statistics
+from worldloom.evaluate.report import Figure, number, span
+from worldloom.trust.task import SUITE, Budget
+
+FORMAT = 2
+ENDING = "Intervals are 95%, over whole clusters. There is no overall score."
+FINE = 0.05
+"""Half of the interval that is wanted, of the way from null to ceiling."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure of several worlds that differ in the seed of their training alone.
+
+    Never pooled with items: an interval over items says what other items would give, this one
+    what another training would.
+
+    Args:
+      values: one a training, the first is that of the figure.
+      low: lower end of the 95% t interval of their mean.
+      high: upper end.
+      deviation: between trainings.
+      item_error: standard error over items, of the first training.
+    """
+
+    values: tuple[float, ...]
+    low: float
+    high: float
+    deviation: float
+    item_error: float
+
+
+def spread(figures: Sequence[Figure]) -> Spread | None:
+    """How one figure differs between trainings; None where one of them lacks it."""
+    values = tuple(f.value for f in figures if f.value is not None)
+    first = figures[0]
+    if len(values) < max(2, len(figures)) or first.low is None or first.high is None:
+        return None
+    low, high = statistics.t_interval(values)
+    error = (first.high - first.low) / 2 / 1.959964
+    return Spread(values, low, high, float(np.std(values, ddof=1)), error)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a profile.
+
+    Args:
+      task: name of the task.
+      version: of the task.
+      claim: what passing it says.
+      passed: None where it is not applicable, or the task has no gate.
+      sentence: what was found.
+      why: why it is not applicable; empty where it is.
+      figures: the primary one first.
+      header: whose rows these are: generator, weights, seed.
+      training_seconds: that own-data worlds were trained for.
+      trainings: whether the worlds of each training passed, the first one included; empty where
+        there was one.
+      spreads: figures by name, over trainings.
+    """
+
+    task: str
+    version: int
+    claim: str
+    passed: bool | None
+    sentence: str
+    why: str
+    figures: Mapping[str, Figure]
+    header: Mapping[str, Any]
+    training_seconds: float = 0.0
+    trainings: tuple[bool | None, ...] = ()
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a suite found of one world.
+
+    Args:
+      world: name of it.
+      identity: tells it from others of its name.
+      budget: how many items each task had.
+      seed: of the exam.
+      entries: one a task.
+      run: time and machine, which no comparison reads.
+    """
+
+    world: str
+    identity: str
+    budget: Budget
+    seed: int
+    entries: tuple[Entry, ...]
+    run: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents of `trust.json`; equal exams differ under `run` only."""
+        tasks, seconds = {}, {}
+        for entry in self.entries:
+            facts = asdict(entry)
+            seconds[entry.task] = facts.pop("training_seconds")
+            facts["header"] = {k: v for k, v in entry.header.items() if k != "run"}
+            facts["detects"] = {name: detects(f) for name, f in entry.figures.items()}
+            facts["n_for_fine"] = {name: needed(f) for name, f in entry.figures.items()}
+            tasks[facts.pop("task")] = facts
+        return {
+            "format": FORMAT,
+            "suite": SUITE,
+            "world": self.world,
+            "weights": self.identity,
+            "budget": self.budget,
+            "seed": self.seed,
+            "tasks": tasks,
+            "run": {**self.run, "training_seconds": seconds},
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a `trust.json` back, or that of a report's folder.
+
+        Raises:
+          WorldloomError: there is none: an exam that was not finished has none yet.
+        """
+        path = path / "trust.json" if path.is_dir() else path
+        if not path.exists():
+            raise WorldloomError(
+                f"`{path}` is missing: there is no report, or its exam is not finished",
+                "run the exam again with the same --out, it goes on where it was",
+            )
+        try:
+            data = json.loads(path.read_text())
+            if (data["format"], data["suite"]) != (FORMAT, SUITE):
+                raise ValueError(f"format {data['format']} of suite {data['suite']}")
+            entries = tuple(_entry_of(name, facts) for name, facts in data["tasks"].items())
+            head = (data["world"], data["weights"], data["budget"], data["seed"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WorldloomError(
+                f"`{path}` is no report of format {FORMAT}: {error}", "let the world sit again"
+            ) from error
+        return cls(*head, entries, data["run"])
+
+    def to_text(self) -> str:
+        """For a terminal of 100 columns."""
+        lines = [f"What {self.world} knows ({self.budget}, seed {self.seed})", ""]
+        for entry in self.entries:
+            lines += _told(entry)
+        return "\n".join([*lines, ENDING])
+
+
+def _entry_of(name: str, facts: Mapping[str, Any]) -> Entry:
+    """The entry whose JSON it is; seconds are not kept there."""
+    plain = {k: v for k, v in facts.items() if k not in ("detects", "n_for_fine")}
+    plain["figures"] = {k: Figure(**f) for k, f in facts["figures"].items()}
+    spreads = facts["spreads"].items()
+    plain["spreads"] = {k: Spread(**{**f, "values": tuple(f["values"])}) for k, f in spreads}
+    plain["trainings"] = tuple(facts["trainings"])
+    return Entry(task=name, **plain)
+
+
+def needed(figure: Figure) -> int | None:
+    """How many clusters an interval would take that is fine enough; None without a ceiling.
+
+    Fine enough is `FINE` of the way from null to ceiling, to either side.
+    """
+    if figure.low is None or figure.high is None or figure.ceiling is None or figure.null is None:
+        return None
+    wanted = FINE * abs(figure.ceiling - figure.null)
+    half = (figure.high - figure.low) / 2
+    return statistics.clusters_for(half, figure.n, wanted=wanted) if wanted else None
+
+
+def power(figure: Figure) -> str:
+    """n, what so many clusters tell apart, and how many a fine interval would take; in words."""
+    apart, more = detects(figure), needed(figure)
+    if apart is None:
+        return ""
+    fine = "" if more is None else f", fine with {more}"
+    return f"n {figure.n}, tells {apart:.2g} apart{fine}"
+
+
+def detects(figure: Figure) -> float | None:
+    """The difference that so many clusters would find four times in five, from the interval."""
+    if figure.low is None or figure.high is None:
+        return None
+    return round((1.96 + 0.84) / 1.96 * (figure.high - figure.low) / 2, 6)
+
+
+def mark(entry: Entry) -> str:
+    """A verdict in two words."""
+    if entry.why:
+        return "not applicable"
+    return {True: "passed", False: "not passed", None: "no verdict"}[entry.passed]
+
+
+def beside(figure: Figure) -> str:
+    """Null and ceiling of a figure in a few words."""
+    parts = [] if figure.null is None else [f"null {number(figure.null, figure.unit)}"]
+    if figure.ceiling is not None:
+        parts.append(f"ceiling {number(figure.ceiling, figure.unit)}")
+    return ", ".join(parts)
+
+
+def trained(entry: Entry) -> str:
+    """What other trainings of the family came to, in a sentence; empty where there are none."""
+    if len(entry.trainings) < 2:
+        return ""
+    words = f"{sum(p is True for p in entry.trainings)} of {len(entry.trainings)} trainings passed"
+    if not entry.spreads:
+        return words
+    name, found = next(iter(entry.spreads.items()))
+    values = ", ".join(f"{value:.2f}" for value in found.values)
+    return (
+        f"{words}; {name} {values}: deviation {found.deviation:.2g} between trainings, "
+        f"standard error {found.item_error:.2g} over items"
+    )
+
+
+def _told(entry: Entry) -> list[str]:
+    lines = [f"  {entry.task:<10}{mark(entry):<16}{entry.why or entry.sentence}"]
+    for name, figure in entry.figures.items():
+        told = power(figure)
+        told = f"; {told}" if told else ""
+        lines.append(f"    {name:<24}{span(figure):<24}{beside(figure)}{told}".rstrip())
+    more = trained(entry)
+    return [*lines, *([f"    {more}"] if more else []), ""]

@@ -1,0 +1,210 @@
+"""`worldloom eval --suite trust`, `compare`: what worlds know, and which knows what."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from worldloom.errors import WorldloomError
+from worldloom.shipped import find_run
+from worldloom.verbs.parse import on_interrupt
+
+if TYPE_CHECKING:
+    from worldloom.progress import Progress
+    from worldloom.trust.profile import Profile
+    from worldloom.trust.task import Setting, Task
+
+FAILED = 3
+"""Exit status where a task that was named with --fail-on was not passed."""
+
+
+def trust(
+    run: str | None = None,
+    store: str | None = None,
+    *,
+    tasks: tuple[str, ...] = (),
+    budget: Literal["smoke", "quick", "full"] = "quick",
+    seed: int = 0,
+    training_seeds: int = 1,
+    out: str | None = None,
+    fail_on: tuple[str, ...] = (),
+    export: str | None = None,
+    grade: str | None = None,
+    json: bool = False,
+) -> None:
+    """Asks what a world knows, task by task, beside nulls and ceilings.
+
+    Args:
+      run: folder of the run, or name of a world that comes with the package; also a family of
+        worlds as module:Class, which is trained first. None with export and grade.
+      store: folder of the recordings; most tasks need none.
+      tasks: by name or as module:Class; all by default.
+      budget: smoke proves the way, full takes hours.
+      seed: 0 is the suite's own exam, others draw another one of the same kind.
+      training_seeds: how many times the family is trained for tasks with data of their own.
+      out: folder for the report; RUN/trust-BUDGET by default, without RUN for a world of the
+        package, DIR/graded with grade.
+      fail_on: tasks that must be passed, or the exit status is 3.
+      export: folder into which the exam is written as files; no world sits it.
+      grade: folder of an exam whose answers.json is marked.
+      json: prints the report as JSON in place of the table.
+    """
+    import json as encoder
+
+    from worldloom.progress import Progress
+    from worldloom.trust.card import publish
+    from worldloom.trust.tasks import all_tasks, named
+
+    _check_words(run, export, grade, training_seeds)
+    chosen = [named(name) for name in tasks] or all_tasks()
+    wanted = [named(name).name for name in fail_on]
+    _check_wanted(wanted, [task.name for task in chosen])
+    progress = Progress({"eval": 0.0})
+    if export is not None:
+        return _export(chosen, budget, seed, Path(export), progress)
+    folder = Path(out) if out else _folder(run, grade, budget)
+    with _told(folder, progress):
+        if grade is not None:
+            profile = _graded(chosen, Path(grade), progress)
+        else:
+            assert run is not None
+            profile = _sat(run, store, chosen, (budget, seed), training_seeds, folder, progress)
+        publish(profile, folder)
+    print(encoder.dumps(profile.to_json(), indent=1) if json else profile.to_text())
+    progress.say(f"eval: written to {folder}, look at {folder / 'trust.html'}")
+    _fail(profile, wanted, folder)
+
+
+def compare(reports: tuple[str, ...], *, every: bool = False, json: bool = False) -> None:
+    """Lines up the trust reports of several worlds, with intervals.
+
+    Args:
+      reports: trust.json files, or the folders that hold them; two or more.
+      every: all figures of every task in place of the first.
+      json: prints them as JSON in place of the table.
+    """
+    import json as encoder
+
+    from worldloom.trust.compare import line_up, to_text
+    from worldloom.trust.profile import Profile
+
+    found = [Profile.load(Path(report)) for report in reports]
+    print(encoder.dumps(line_up(found), indent=1) if json else to_text(found, every=every))
+
+
+def _check_words(run: str | None, export: str | None, grade: str | None, trainings: int) -> None:
+    given = [name for name in (run, export, grade) if name is not None]
+    if len(given) != 1:
+        found = " and ".join(f"`{name}`" for name in given) or "nothing"
+        raise WorldloomError(
+            f"one of a world, --export DIR and --grade DIR is wanted, {found} was named",
+            "worldloom eval RUN --suite trust, or worldloom eval --export DIR",
+            code=2,
+        )
+    if trainings < 1:
+        raise WorldloomError(f"there are no {trainings} trainings", "give 1 or more", code=2)
+
+
+def _check_wanted(wanted: list[str], chosen: list[str]) -> None:
+    lost = [name for name in wanted if name not in chosen]
+    if lost:
+        raise WorldloomError(
+            f"`{lost[0]}` is to be passed, and is not among the tasks {', '.join(chosen)}",
+            f"add {lost[0]} to --tasks",
+            code=2,
+        )
+
+
+def _folder(run: str | None, grade: str | None, budget: str) -> Path:
+    """Beside the run where it has a folder of its own, within an exam on paper, else here."""
+    if grade is not None:
+        return Path(grade) / "graded"
+    name = f"trust-{budget}"
+    return Path(run) / name if run is not None and Path(run).is_dir() else Path(name)
+
+
+def _told(folder: Path, progress: "Progress") -> AbstractContextManager[None]:
+    progress.begin("eval", f"into {folder}")
+    return on_interrupt(f"what {folder} holds is whole; run the same command again")
+
+
+def _export(
+    chosen: "list[Task]", budget: Any, seed: int, folder: Path, progress: "Progress"
+) -> None:
+    """An exam as files."""
+    from worldloom.trust import paper
+    from worldloom.trust.task import Setting
+
+    written = [task for task in chosen if paper.can_write(task)] or chosen
+    with _told(folder, progress):
+        count = paper.export(
+            paper.on_paper(written), Setting(budget, seed), folder, progress.update
+        )
+    print(f"{count} questions are in {folder}: see {folder / 'README.md'}")
+
+
+def _graded(chosen: "list[Task]", folder: Path, progress: "Progress") -> "Profile":
+    """The profile of who wrote the answers of an exam."""
+    from worldloom.trust import paper
+    from worldloom.trust.suite import graded
+
+    asked = set(paper.read_exam(folder)["tasks"])
+    known = paper.on_paper([task for task in chosen if task.name in asked] or chosen)
+    return graded(*paper.grade(known, folder, progress.update))
+
+
+def _sat(
+    run: str,
+    store: str | None,
+    chosen: "list[Task]",
+    exam: tuple[Any, int],
+    trainings: int,
+    folder: Path,
+    progress: "Progress",
+) -> "Profile":
+    """What the world knows, task by task."""
+    from worldloom.data.store import Store
+    from worldloom.trust.suite import run_suite
+    from worldloom.trust.task import Setting
+
+    setting = Setting(*exam, folder, None if store is None else Store.open(store))
+    world, identity, family, agent = _under_test(run, setting, progress)
+    return run_suite(
+        world,
+        chosen,
+        replace(setting, agent=agent),
+        out=folder,
+        identity=identity,
+        family=family,
+        trainings=trainings,
+        tell=progress.update,
+    )
+
+
+def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any, str, Any, Any]:
+    """A world, a name that tells it from others, its family, and the agent in it if any."""
+    from worldloom.evaluate.windows import check_fit
+    from worldloom.families import agent_of, family_of, grown, identity_of
+    from worldloom.hub import load_world
+    from worldloom.models.inside import Opened
+
+    found = find_run(run)
+    if found is None and ":" in run:
+        return *grown(run, setting, progress.update), None
+    folder = found or Path(run)
+    world = load_world(folder)
+    if setting.store is not None:
+        check_fit(world, setting.store)
+    return Opened(world), identity_of(folder, world), family_of(world), agent_of(folder)
+
+
+def _fail(profile: "Profile", wanted: list[str], folder: Path) -> None:
+    """Raises where a task was not passed that had to be; one without a verdict was not."""
+    from worldloom.trust.profile import mark
+
+    lost = [entry for entry in profile.entries if entry.task in wanted and entry.passed is not True]
+    if lost:
+        words = ", ".join(f"{entry.task} ({mark(entry)})" for entry in lost)
+        raise WorldloomError(
+            f"`{profile.world}` has to pass: {words}", f"see {folder / 'trust.html'}", code=FAILED
+        )
