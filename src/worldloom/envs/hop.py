@@ -67,12 +67,15 @@ def begin(seed: int) -> Moment:
     )
 
 
-def advance(now: Moment, left: int, right: int, jump: int) -> int:
-    """Moves `now` by one frame under the held keys, in place; gives the reward."""
+def advance(now: Moment, left: int, right: int, jump: int, *, leap: int = JUMP) -> int:
+    """Moves `now` by one frame under the held keys, in place; gives the reward.
+
+    `leap` is the speed at which a jump leaves the ground, which the game never changes.
+    """
     level = make_level(now.level)
     _run(now, level, right - left)
     bottom = now.y + PLAYER_H
-    _fall(now, level, jump)
+    _fall(now, level, jump, leap)
     _patrol(now, level)
     now.frame += 1
     reward = _collect(now, level) + _meet(now, level, bottom)
@@ -100,10 +103,10 @@ def _run(now: Moment, level: Level, push: int) -> None:
     now.x = x
 
 
-def _fall(now: Moment, level: Level, jump: int) -> None:
+def _fall(now: Moment, level: Level, jump: int, leap: int) -> None:
     """Jumps from the ground or falls, landing on tiles whose top is crossed from above."""
     if jump and now.ground:
-        now.vy = -JUMP
+        now.vy = -leap
     else:
         now.vy = min(FALL, now.vy + GRAVITY)
     old = now.y + PLAYER_H

@@ -135,12 +135,20 @@ class Craft:
         return {
             "permissive": Fault(
                 lambda setting: Craftlite("permissive", "everything"),
-                lambda v: not v.passed and _above(v, "forbidden", 0.5) and _is(v, "omission", 0),
+                lambda v: (
+                    not v.passed
+                    and _above(v, "forbidden", 0.5)
+                    and all(_is(v, name, 0) for name in ("omission", "reward"))
+                ),
                 "whatever is asked for is made: the forbidden rate must show it",
             ),
             "timid": Fault(
                 lambda setting: Craftlite("timid", "nothing"),
-                lambda v: not v.passed and _above(v, "omission", 0.5) and _is(v, "forbidden", 0),
+                lambda v: (
+                    not v.passed
+                    and _above(v, "omission", 0.5)
+                    and all(_is(v, name, 0) for name in ("forbidden", "reward"))
+                ),
                 "nothing is ever gained: the omission rate must show it",
             ),
             "optimistic": Fault(

@@ -44,8 +44,8 @@ class Game:
 
 
 @lru_cache(maxsize=32)
-def play(seed: int, skill: str) -> Game:
-    """The game of a seed, by a player of a skill, until it ends or has `LENGTH` frames."""
+def play(seed: int, skill: str, length: int = LENGTH) -> Game:
+    """The game of a seed, by a player of a skill, until it ends or has `length` frames."""
     worlds, rng = CraftWorlds(1, steps=10 * LENGTH), seeding.rng(seed, "player")
     worlds.reset([0], [seed >> 32])
     player: Player = PLAYERS[skill]()
@@ -54,7 +54,7 @@ def play(seed: int, skill: str) -> Game:
         frames.append(worlds.render()[0])
         records.append(worlds.games[0].copy())
         infos.append({name: value[0] for name, value in worlds.info().items()})
-        if len(frames) == LENGTH or infos[-1]["health"] <= 0:
+        if len(frames) == length or infos[-1]["health"] <= 0:
             break
         actions.append(int(player(frames[-1], infos[-1], rng)["action"]))
         worlds.step(np.array(actions[-1:]))

@@ -7,6 +7,7 @@ from worldloom.trust.craft import Craft
 from worldloom.trust.gladder import Gladder
 from worldloom.trust.motion import Motion
 from worldloom.trust.named import make_named
+from worldloom.trust.outcomes import Outcomes
 from worldloom.trust.returning import Return
 from worldloom.trust.rooms import RoomsTask
 from worldloom.trust.task import Task
@@ -15,7 +16,7 @@ from worldloom.trust.voe2d import Voe2d
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
-    own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return()]
+    own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Outcomes()]
     return [*own, Craft(), Control()]
 
 

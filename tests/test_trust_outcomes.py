@@ -1,0 +1,143 @@
+"""Outcomes: the simulator with other dice passes, planted samplers are caught, scores are right."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worldloom.envs import hop
+from worldloom.trust import chances, outcomes
+from worldloom.trust.chances import GAMES, Futures, Question, Thrower, ask
+from worldloom.trust.outcomes import Outcomes, compare
+from worldloom.trust.sitting import sit
+from worldloom.trust.task import Setting, Verdict, variant
+
+SMOKE, TASK = Setting("smoke"), Outcomes()
+
+
+class Other(Thrower):
+    """The simulator with dice that nobody else throws."""
+
+    def imagine(self, snapshot, actions, steps, seed):
+        return super().imagine(snapshot, actions, steps, seed + 1000)
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Verdict:
+    verdict = sit(TASK, Other(), SMOKE).verdict
+    assert verdict
+    return verdict
+
+
+def test_the_simulator_passes_with_other_dice(simulator: Verdict):
+    assert simulator.passed
+    for name in ("energy", "possible", "rare", "modes"):
+        figure = simulator.figures[name]
+        assert figure.value == pytest.approx(1, abs=0.2) and figure.n == 20
+        assert figure.ceiling == pytest.approx(1, abs=0.2)
+    assert simulator.figures["rare"].null == 0 and (simulator.figures["modes"].null or 1) < 0.4
+
+
+@pytest.mark.parametrize("name", list(TASK.faults()))
+def test_planted_faults_are_caught(name: str):
+    fault = TASK.faults()[name]
+    verdict = sit(TASK, fault.probe(SMOKE), SMOKE).verdict
+    assert verdict and fault.caught(verdict)
+
+
+def test_no_fault_is_found_in_the_simulator(simulator: Verdict):
+    assert not any(fault.caught(simulator) for fault in TASK.faults().values())
+
+
+def test_chances_are_those_of_the_game():
+    """What is counted as the chance of an outcome is how often throws end there."""
+    question = ask("craft", 3)
+    throws = Thrower().rollout(*_told(question), seeds=tuple(range(400))).frames
+    assert throws is not None
+    ends = Counter(frame.tobytes() for frame in throws[:, 0, -1].numpy())
+    found = question.futures
+    for film, chance in list(zip(found.films, found.chance, strict=True))[:4]:
+        assert ends[film[-1].tobytes()] / 400 == pytest.approx(chance, abs=0.09)
+    assert found.chance.sum() == pytest.approx(1) and (np.diff(found.chance) <= 0).all()
+    assert found.rare.any() and found.chance.max() <= 0.7
+
+
+def _told(question: Question):
+    state = chances.Simulated.observe(Thrower(), outcomes.clip_of([question], "craft"))
+    return state, outcomes.action_of([question], "craft")
+
+
+def test_a_leap_is_strong_weak_or_none():
+    question = ask("hop", 1)
+    assert question.futures.chance.tolist() == [0.6, 0.3, 0.1] and question.ahead[0, 2] == 1
+    assert not question.ahead[1:, 2].any(), "it leaps once"
+    now = hop.Moment(*np.frombuffer(question.told[3:], np.int64).tolist())
+    assert now.ground and np.array_equal(hop.draw(now, 32), question.frames[-1])
+    heights = []
+    for leap in chances.LEAPS:
+        one = hop.Moment(*np.frombuffer(question.told[3:], np.int64).tolist())
+        hop.advance(one, 0, 0, 1, leap=int(leap))
+        heights.append(now.y - one.y)
+    assert heights == chances.LEAPS.tolist()
+
+
+def _four() -> Question:
+    """Three outcomes that are equally far apart: a pixel of its own colour each."""
+    films = np.zeros((3, 1, 32, 32, 3), np.uint8)
+    for k in range(3):
+        films[k, 0, 5, 5, k] = 200
+    none = np.zeros((1, 32, 32, 3), np.uint8)
+    found = Futures(films, np.array([0.6, 0.3, 0.1]))
+    return Question(none, np.zeros(1), np.zeros(1), b"", found)
+
+
+def test_the_energy_score_is_that_of_shares():
+    """Where all outcomes are equally far, distance is the chance to be different ones."""
+    question = _four()
+    ends = question.futures.films[[0] * 5 + [1] * 3 + [2] * 2, 0].copy()
+    ends[:, 0, 0] = 77  # a pixel in which nothing can differ says nothing
+    answer = compare(question, ends)
+    p, q = question.futures.chance, np.array([0.5, 0.3, 0.2])
+    two_of_ten = (1 - q @ q) * 10 / 9  # no sample is compared with itself
+    assert answer.value == pytest.approx((1 - p @ q - two_of_ten / 2) / (1 - p @ p))
+    assert answer.extra["possible"] == 10 and answer.extra["hit"] == 3
+    assert answer.extra["rare_hit"] == 1
+    assert answer.extra["likely_rare_hits"] == pytest.approx(1 - 0.9**10)
+
+
+def test_what_is_no_outcome_is_not_counted_as_one():
+    question = _four()
+    ends = question.futures.films[[0, 0, 0, 1], 0].copy()
+    ends[1, 5, 5] = (110, 100, 0)  # half of one and half of another
+    ends[2, 5, 5] = 255
+    answer = compare(question, ends)
+    assert answer.extra["possible"] == 2 and answer.extra["hit"] == 2
+    better = compare(question, question.futures.films[[0, 0, 0, 1], 0])
+    assert (answer.value or 0) > (better.value or 0)
+
+
+def test_recordings_are_games_by_chance_and_made_once(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(outcomes, "LESSONS", {"smoke": 2})
+    stores = TASK.recordings(tmp_path, SMOKE)
+    assert set(stores) == set(GAMES) and all(len(store) == 2 for store in stores.values())
+    first = stores["hop"].read(stores["hop"].episodes[0].name).frames["main"]
+    again = TASK.recordings(tmp_path, SMOKE)["hop"]
+    assert len(again) == 2 and first.shape[1:] == (32, 32, 3)
+    near = variant(TASK.nulls(SMOKE)["nearest"], "hop")
+    episode = again.read(again.episodes[0].name)
+    clip = chances.NearestClips([episode], "hop")
+    assert near.name == clip.name and np.array_equal(clip._shown[0], first[chances.CONTEXT - 1])
+
+
+def test_a_clip_that_was_recorded_is_its_own_nearest():
+    question = ask("hop", 1)
+    rows = [chances.lesson("hop", seed << 32, 24) for seed in range(4)]
+    probe = chances.NearestClips(rows, "hop")
+    frames = rows[2].frames["main"]
+    done = rows[2].actions["keys"]
+    asked = Question(frames[4:10], done[4:10], done[10:16], question.told, question.futures)
+    state = probe.observe(outcomes.clip_of([asked], "hop"))
+    drawn = probe.rollout(state, outcomes.action_of([asked], "hop"), seeds=(0, 1)).frames
+    assert drawn is not None and np.array_equal(drawn[0, 0].numpy(), frames[10:16])
+    assert not np.array_equal(drawn[1].numpy(), drawn[0].numpy())
