@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from worldloom.envs import hop
-from worldloom.trust import chances, outcomes
+from worldloom.trust import chances, outcomes, outcomespaper, paper
 from worldloom.trust.chances import GAMES, Futures, Question, Thrower, ask
-from worldloom.trust.outcomes import Outcomes, compare
+from worldloom.trust.drawn import compare, weigh
+from worldloom.trust.outcomes import Outcomes
+from worldloom.trust.paper import Malformed
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Verdict, variant
 
@@ -82,7 +84,7 @@ def test_a_leap_is_strong_weak_or_none():
     assert heights == chances.LEAPS.tolist()
 
 
-def _four() -> Question:
+def _three() -> Question:
     """Three outcomes that are equally far apart: a pixel of its own colour each."""
     films = np.zeros((3, 1, 32, 32, 3), np.uint8)
     for k in range(3):
@@ -94,10 +96,10 @@ def _four() -> Question:
 
 def test_the_energy_score_is_that_of_shares():
     """Where all outcomes are equally far, distance is the chance to be different ones."""
-    question = _four()
+    question = _three()
     ends = question.futures.films[[0] * 5 + [1] * 3 + [2] * 2, 0].copy()
     ends[:, 0, 0] = 77  # a pixel in which nothing can differ says nothing
-    answer = compare(question, ends)
+    answer = compare(question.futures, ends)
     p, q = question.futures.chance, np.array([0.5, 0.3, 0.2])
     two_of_ten = (1 - q @ q) * 10 / 9  # no sample is compared with itself
     assert answer.value == pytest.approx((1 - p @ q - two_of_ten / 2) / (1 - p @ p))
@@ -107,13 +109,13 @@ def test_the_energy_score_is_that_of_shares():
 
 
 def test_what_is_no_outcome_is_not_counted_as_one():
-    question = _four()
+    question = _three()
     ends = question.futures.films[[0, 0, 0, 1], 0].copy()
     ends[1, 5, 5] = (110, 100, 0)  # half of one and half of another
     ends[2, 5, 5] = 255
-    answer = compare(question, ends)
+    answer = compare(question.futures, ends)
     assert answer.extra["possible"] == 2 and answer.extra["hit"] == 2
-    better = compare(question, question.futures.films[[0, 0, 0, 1], 0])
+    better = compare(question.futures, question.futures.films[[0, 0, 0, 1], 0])
     assert (answer.value or 0) > (better.value or 0)
 
 
@@ -141,3 +143,46 @@ def test_a_clip_that_was_recorded_is_its_own_nearest():
     drawn = probe.rollout(state, outcomes.action_of([asked], "hop"), seeds=(0, 1)).frames
     assert drawn is not None and np.array_equal(drawn[0, 0].numpy(), frames[10:16])
     assert not np.array_equal(drawn[1].numpy(), drawn[0].numpy())
+
+
+def test_weights_are_worth_what_samples_drawn_by_them_are_on_average():
+    found = _three().futures
+    rng, weight = np.random.default_rng(0), np.array([0.5, 0.3, 0.2])
+    lots = [compare(found, found.films[rng.choice(3, 6, p=weight), 0]) for _ in range(500)]
+    told = weigh(found, found.films[:, 0], weight, 6)
+    assert told.value == pytest.approx(np.mean([one.value for one in lots]), abs=0.03)
+    for name in ("possible", "hit", "rare_hit"):
+        assert told.extra[name] == pytest.approx(np.mean([o.extra[name] for o in lots]), abs=0.1)
+
+
+def test_on_paper_who_knows_the_chances_passes_and_who_knows_nothing_does_not(tmp_path: Path):
+    task = Outcomes(count=3)
+    items = task.items(SMOKE)
+    assert paper.on_paper([task]) == [task]
+    asked = task.ask(items[-1], tmp_path)
+    assert asked["ahead"] == ["noop"] * 4 and len(list(tmp_path.iterdir())) == len(asked["files"])
+    right = []
+    for item in items:
+        question = outcomes._question(item)
+        ends = outcomespaper.candidates(question, item.seed)
+        known = {f[-1].tobytes(): c for f, c in zip(*_of(question), strict=True)}
+        weights = [float(known.get(end.tobytes(), 0)) for end in ends]
+        assert sum(weights) > 0.7
+        right.append(weights)
+    assert sum(weights.count(0) > 0 for weights in right) >= 4, "some cannot be"
+    verdicts = []
+    for answers in (right, [task.blank(item) for item in items]):
+        tables = {item.key: answer for item, answer in zip(items, answers, strict=True)}
+        writer = paper.Writer("w", tables, task.requires)
+        verdict = sit(paper.Marked(task), writer, SMOKE).verdict  # type: ignore[arg-type]
+        assert verdict
+        verdicts.append(verdict)
+    assert verdicts[0].figures["energy"].value == pytest.approx(1, abs=0.1)
+    assert verdicts[0].passed and not verdicts[1].passed
+    for bad in ([1.0], "x", [-1.0] * len(right[0]), [0.0] * len(right[0])):
+        with pytest.raises(Malformed, match="numbers, none negative"):
+            task.mark(items[:1], [bad])
+
+
+def _of(question: Question):
+    return question.futures.films, question.futures.chance

@@ -18,7 +18,7 @@ from worldloom.actions import Action
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip
 from worldloom.evaluate.report import Figure
-from worldloom.trust import pooling
+from worldloom.trust import outcomespaper, pooling
 from worldloom.trust.chances import (
     FPS,
     GAMES,
@@ -31,6 +31,7 @@ from worldloom.trust.chances import (
     ask,
     lesson,
 )
+from worldloom.trust.drawn import compare
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.task import (
@@ -54,12 +55,10 @@ LESSONS: Mapping[Budget, int] = {"smoke": 8, "quick": 300, "full": 1500}
 LIBRARY = 200
 """Of these, those in which the nearest clip is looked for."""
 LENGTH = 48  # frames of a recording
+NEAR = 0.75
+"""Of the way from the likeliest outcome alone to fair dice, which the whole interval must pass."""
 ENOUGH = 0.5
-"""Of the way from the likeliest outcome alone to fair dice, and of the rare outcomes that fair
-dice show: both must be more, with the whole interval."""
-ROOM = 1 / 3
-"""Of the distance between two outcomes: what is nearer to one is that one. A ghost halfway
-between both is neither."""
+"""Of the rare outcomes that fair dice show, which it must pass too."""
 ONE = "likeliest"
 """The null by which the energy score is measured."""
 
@@ -77,6 +76,7 @@ class Outcomes:
       requires: what a probe must be able to do.
       own_data: the family is trained on recordings of games by chance.
       chunk: questions that are answered together.
+      how: what is asked on paper.
     """
 
     count: int | None = None
@@ -87,6 +87,7 @@ class Outcomes:
     requires: frozenset[str] = frozenset({"rollout", "render"})
     own_data: bool = True
     chunk: int = 10
+    how: str = outcomespaper.HOW
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """The questions of both games; each is a moment of a game of its own."""
@@ -155,8 +156,27 @@ class Outcomes:
                 answers |= zip((item.key for item in some), found, strict=True)
         return [answers[item.key] for item in items]
 
+    def on_paper(self) -> "Outcomes":
+        """As it is."""
+        return self
+
+    def ask(self, item: Item, folder: Path) -> Mapping[str, Any]:
+        """Writes what was seen, and what may follow."""
+        return outcomespaper.ask(_question(item), item.seed, folder)
+
+    def blank(self, item: Item) -> Any:
+        """All that may follow is equally likely."""
+        return outcomespaper.blank(_question(item), item.seed)
+
+    def mark(self, items: Sequence[Item], answers: Sequence[Any]) -> Sequence[Answer]:
+        """As `answer`, of weights that were written down."""
+        return [
+            outcomespaper.mark(_question(item), item.seed, answer, item.facts["samples"])
+            for item, answer in zip(items, answers, strict=True)
+        ]
+
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
-        """Most of the way from one future to fair dice, and most of the rare outcomes."""
+        """Near to fair dice, and most of the rare outcomes."""
         by = {game: [row for row in rows if row.split == game] for game in GAMES}
         figures = {"energy": _energy(rows, seed)}
         figures |= {name: _counted(rows, name, seed) for name in SHARES}
@@ -183,12 +203,14 @@ class Outcomes:
             ),
             "overdispersed": Fault(
                 lambda setting: Thrower("too much chance", "wild"),
-                lambda v: (
-                    not v.passed and _high(v, "energy") < ENOUGH and _high(v, "possible") < 0.9
-                ),
+                lambda v: not v.passed and _high(v, "possible") < 0.9 and _low(v, "modes") > ENOUGH,
                 "more happens than can: futures that are none of the possible ones",
             ),
         }
+
+
+def _question(item: Item) -> Question:
+    return ask("hop" if item.split == "hop" else "craft", item.seed)
 
 
 def clip_of(questions: Sequence[Question], game: Game) -> Clip:
@@ -213,59 +235,13 @@ def _action(values: np.ndarray, game: Game) -> Action:
 
 def _answers(probe: Probe, items: Sequence[Item], game: Game) -> list[Answer]:
     """What a probe makes of questions of one game."""
-    questions = [ask(game, item.seed) for item in items]
+    questions = [_question(item) for item in items]
     seeds = tuple(range(items[0].facts["samples"]))
     state = probe.observe(clip_of(questions, game))
     drawn = probe.rollout(state, action_of(questions, game), seeds=seeds).frames
     assert drawn is not None
     ends = drawn[:, :, -1].numpy()
-    return [compare(question, ends[:, row]) for row, question in enumerate(questions)]
-
-
-def compare(question: Question, ends: np.ndarray) -> Answer:
-    """Drawn outcomes against what can happen.
-
-    Only pixels in which possible outcomes differ are looked at; what is certain is another
-    task's business. A distance of 1 is the mean one between two fair throws.
-
-    Args:
-      question: that was asked.
-      ends: `[S, 32, 32, 3]` uint8, the last frames.
-
-    Returns:
-      The energy score; how many samples are possible outcomes (nearer to one than `ROOM` of its
-      distance to the next); how many of these are different ones, and rare ones, and of how many.
-    """
-    found = question.futures
-    truth, chance = found.films[:, -1], found.chance
-    varies = (truth != truth[:1]).any((0, 3))
-    modes, samples = (x[:, varies].reshape(len(x), -1).astype(np.float64) for x in (truth, ends))
-    between = _apart(modes, modes)
-    unit = chance @ between @ chance
-    to_modes = _apart(samples, modes)
-    count = len(samples)
-    spread = _apart(samples, samples).sum() / (count * (count - 1))  # a sample is none of its peers
-    energy = ((to_modes @ chance).mean() - spread / 2) / unit
-    room = ROOM * (between + np.diag(np.full(len(modes), np.inf))).min(1)
-    nearest = to_modes.argmin(1)
-    possible = to_modes[np.arange(count), nearest] < room[nearest]
-    hit = np.zeros(len(modes), bool)
-    hit[nearest[possible]] = True
-    extra = {
-        "samples": count,
-        "possible": int(possible.sum()),
-        "hit": int(hit.sum()),
-        "likely_hits": float((1 - (1 - chance) ** count).sum()),
-        "rare_hit": int((hit & found.rare).sum()),
-        "likely_rare_hits": float((1 - (1 - chance[found.rare]) ** count).sum()),
-    }
-    return Answer(float(energy), extra)
-
-
-def _apart(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Euclidean distances `[N, M]`."""
-    square = (one**2).sum(1)[:, None] - 2 * one @ two.T + (two**2).sum(1)
-    return np.sqrt(np.maximum(square, 0))
+    return [compare(question.futures, ends[:, row]) for row, question in enumerate(questions)]
 
 
 SHARES: Mapping[str, tuple[str, str, str]] = {
@@ -327,8 +303,8 @@ def _high(verdict: Verdict, name: str) -> float:
 
 
 def _verdict(figures: Mapping[str, Figure]) -> Verdict:
-    lows = {name: figures[name].low for name in ("energy", "rare")}
-    passed = all(low is not None and low > ENOUGH for low in lows.values())
+    lows = [(figures["energy"].low, NEAR), (figures["rare"].low, ENOUGH)]
+    passed = all(low is not None and low > least for low, least in lows)
     told = {n: f"{f.value:.0%}" if f.value is not None else "?" for n, f in figures.items()}
     sentence = (
         f"{told['possible']} of its futures can happen; against fair dice it shows "
