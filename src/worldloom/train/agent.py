@@ -25,6 +25,7 @@ from worldloom.train.dist import Ranks, ranks
 from worldloom.train.dynamics import draw, latents_of, with_latents
 from worldloom.train.learner import Learner
 from worldloom.train.loop import fit_whole
+from worldloom.train.misreport import misreports, told
 from worldloom.train.onward import Onward, fresh, onward_of, weights
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage, tuples
@@ -44,6 +45,8 @@ class Lessons:
       hidden: inner width of the heads.
       alone: from chance and by cloning only, without a world model: for comparison, or where
         a policy is all that is wanted.
+      misreport: share of the frames of such windows for which another action is told than was
+        done, where there is a world; see `worldloom.train.misreport`.
       onward: an earlier agent, whose world and heads are learned on with. What is imitated
         stays the old recordings: of the fresh ones the world, rewards and endings are learned.
     """
@@ -53,6 +56,7 @@ class Lessons:
     relevance: Relevance = field(default_factory=Relevance)
     hidden: int = 256
     alone: bool = False
+    misreport: float = 0.1
     onward: Onward | None = None
 
 
@@ -191,15 +195,23 @@ def _inputs(
         weights=None if lessons.onward is None else ~fresh(cache, lessons.onward),
     )
 
+    misreport = 0.0 if lessons.alone else lessons.misreport
+
     def lesson(source: ClipSampler, step: int, lead: tuple[int, int], free: bool) -> Lesson:
         episodes, starts = source.draw(step, length=lead[1], batch=lead[0])
         rows = group.rows(lead[0])
         clip = cache.clip(episodes[rows], starts[rows], length=lead[1])
+        heard = None
+        if misreport and not free:
+            assert clip.actions is not None
+            dice = rng(seed, "misreports", step)
+            instead = misreports(cache.store.info.action, lead, misreport, dice)
+            heard = told(clip.actions, instead[rows])
         tasks = own[episodes[rows]]
         given = rng(seed, "tasks", step).integers(len(known), size=lead[0])[rows] if free else tasks
         clean = latents_of(clip, tokenizer, group.device)
         same = torch.from_numpy(given == tasks)
-        return Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same)
+        return Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same, heard)
 
     def inputs(step: int) -> tuple[Any, ...]:
         rows, length = batches.at(step, lessons.schedule.steps)
@@ -232,5 +244,6 @@ def lessons_of(config: Mapping[str, Any]) -> Lessons:
         Relevance(**data["relevance"]),
         data["hidden"],
         data["alone"],
+        data.get("misreport", 0.0),
         onward_of(data.get("onward")),
     )

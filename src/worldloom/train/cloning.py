@@ -30,6 +30,7 @@ class Lesson:
       rewarded: `[B, T]` bool where the reward is known and is that of the row's task.
       ended: `[B, T]` bool.
       tasks: `[B]` int64.
+      told: what the agent is told was done; `action` is what it imitates.
     """
 
     clean: Tensor
@@ -38,9 +39,12 @@ class Lesson:
     rewarded: Tensor
     ended: Tensor
     tasks: Tensor
+    told: Action
 
     @classmethod
-    def of(cls, clip: Clip, clean: Tensor, tasks: Tensor, own: Tensor) -> "Lesson":
+    def of(
+        cls, clip: Clip, clean: Tensor, tasks: Tensor, own: Tensor, told: Action | None = None
+    ) -> "Lesson":
         """From a clip and its latents.
 
         Args:
@@ -48,6 +52,7 @@ class Lesson:
           clean: its latents.
           tasks: `[B]` that the rows are given.
           own: `[B]` bool whether that is the task of the recording.
+          told: where it differs from the clip's actions, what the agent is told was done.
         """
         assert clip.actions is not None
         device = clean.device
@@ -58,6 +63,7 @@ class Lesson:
             clip.reward_known.to(device) & own.to(device)[:, None],
             clip.terminated.to(device),
             tasks.to(device),
+            (told or clip.actions).map(lambda x: x.to(device)),
         )
 
 
@@ -131,7 +137,7 @@ class AgentObjective(nn.Module):
         finest = torch.full_like(level, grid.bit_length() - 1)
         seen = corrupt(lesson.clean, noise, level, grid)
         guest = agent.enter(lesson.tasks)
-        _, heard = model.watched(seen, level, finest, lesson.action, None, None, guest)
+        _, heard = model.watched(seen, level, finest, lesson.told, None, None, guest)
         assert heard is not None
         return agent.norm(heard)
 
