@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from test_agent import make_agent
 from test_agent_training import SPEC, lessons, trained  # noqa: F401
-
 from worlds import keys, tiny_dynamics
 
 from worldloom.actions import Action, ActionSpec, Binary, Categorical, Continuous
