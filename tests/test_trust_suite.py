@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from worldloom import cli
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
-from worldloom.trust import card, compare, films
+from worldloom.trust import card, clips, compare, films
 from worldloom.trust import profile as profile_
 from worldloom.trust.films import Film, FilmProbe
 from worldloom.trust.motion import Motion
+from worldloom.trust.rows import Row
 from worldloom.trust.suite import Profile, run_suite
 from worldloom.trust.task import Setting, Variants, variant
 from worldloom.trust.tasks import all_tasks, named
@@ -121,7 +123,7 @@ def test_a_world_whose_family_nobody_can_train_is_told_so(tmp_path: Path):
     found = run_suite(FilmWorld(), [Short()], Setting("smoke"), out=tmp_path, family="no recipe")
     assert found.entries[0].passed is None and found.entries[0].why == "no recipe"
     assert "not applicable  no recipe" in found.to_text()
-    assert "not applicable" in card.render(found)
+    assert "not applicable" in card.render(found, tmp_path)
 
 
 def test_nothing_is_trained_for_a_task_that_asks_for_what_the_world_cannot(tmp_path: Path):
@@ -218,6 +220,31 @@ def test_a_suite_has_options_of_its_own(capsys):
     assert cli.main(["eval", "--suite", "trust"]) == 2
     assert "is wanted, nothing was named" in capsys.readouterr().err
     assert cli.main(["eval", "a", "--export", "b"]) == 2
+
+
+def test_what_went_worst_is_shown_beside_the_truth(profile, tmp_path: Path):
+    task, setting = Short(), Setting("smoke")
+    rows = [
+        Row("motion", 1, item.key, item.key, item.split, 0, float(i), {}, 0.0)
+        for i, item in enumerate(task.items(setting))
+    ]
+    assert [row.sample for row in clips.worst(rows, 5)] == [
+        *("high-2", "low-2", "hole-2", "id-2", "high-1")
+    ]
+    assert clips.worst([replace(rows[0], value=0.0), replace(rows[1], value=None)]) == []
+    still = FilmProbe("still", films.still)
+    shown = task.show(still, task.items(setting)[0])
+    assert np.array_equal(shown.truth[:3], shown.seen[:3]), "what it was shown is the truth"
+    assert not np.array_equal(shown.truth[-1], shown.seen[-1])
+    both = clips.side_by_side(shown)
+    assert both.shape == (32, 64, 130, 3) and np.array_equal(both[:, :, :64], shown.truth)
+    made = clips.film_worst(task, still, rows, setting, tmp_path)
+    assert [clip.sample for clip in made] == ["high-2", "low-2", "hole-2"]
+    entry = replace(profile[0].entries[0], clips=made)
+    page = card.render(replace(profile[0], entries=(entry,)), tmp_path)
+    assert page.count("data:image/webp;base64,") == 3 and "http" not in page.lower()
+    with Image.open(tmp_path / made[0].file) as film:
+        assert film.n_frames > 10 and film.size == (130, 64)
 
 
 def test_how_many_clusters_a_fine_interval_takes():

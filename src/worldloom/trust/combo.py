@@ -16,6 +16,7 @@ import numpy as np
 from worldloom import seeding
 from worldloom.data.store import Store
 from worldloom.trust import discs, films, pooling
+from worldloom.trust.clips import Showing
 from worldloom.trust.films import Disc, Film, FilmProbe
 from worldloom.trust.motion import hold
 from worldloom.trust.probe import Probe
@@ -156,6 +157,13 @@ class Combo:
             for item, error in zip(some, errors, strict=True):
                 answers[item.key] = Answer(max(float(error), FLOOR))
         return [answers[item.key] for item in items]
+
+    def show(self, probe: Probe, item: Item) -> Showing:
+        """What it imagines, beside the truth."""
+        films_ = films.imagined(
+            variant(probe, item.split), _film(item), context=CONTEXT, frames=FRAMES
+        )
+        return Showing(*films_, f"four things, after {item.split} templates")
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """The error falls with the number of templates, and is below the nearest film's."""

@@ -19,7 +19,7 @@ from worldloom.data.types import Clip, Episode
 from worldloom.trust import discs, physics
 from worldloom.trust.discs import Bar, Kind, Thing
 from worldloom.trust.physics import Scenes
-from worldloom.trust.probe import Edit, Rollout
+from worldloom.trust.probe import Edit, Probe, Rollout
 from worldloom.trust.simulated import Simulated, Told
 
 SIZE = 64
@@ -137,6 +137,18 @@ def begin(films: Sequence[Film], shot: Shot, context: int) -> Clip:
         actions=no_actions(len(films), context),
         snapshots=tuple(state.pack() for state in states),
     )
+
+
+def imagined(
+    probe: Probe, film: Film, *, context: int, frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The truth and what a probe makes of it after `context` frames, `[frames, H, W, 3]` each."""
+    shot = shoot([film], frames)
+    state = probe.observe(begin([film], shot, context))
+    drawn = probe.rollout(state, no_actions(1, frames - context)).frames
+    assert drawn is not None
+    truth = shot.frames[0]
+    return truth, np.concatenate([truth[:context], drawn[0, 0].numpy()])
 
 
 def no_actions(rows: int, steps: int) -> Action:

@@ -17,6 +17,7 @@ import torch
 
 from worldloom.data.store import Store
 from worldloom.trust import films, ridge, rungs
+from worldloom.trust.clips import Showing
 from worldloom.trust.falling import (
     CONTEXT,
     FRAMES,
@@ -171,6 +172,11 @@ class Gladder:
                     for row, slope in zip(extra, slopes, strict=True):
                         row[name] = slope
         return [Answer(fall, row) for fall, row in zip(fallen, extra, strict=True)]
+
+    def show(self, probe: Probe, item: Item) -> Showing:
+        """What it imagines, beside the truth."""
+        films_ = films.imagined(probe, _film(item), context=CONTEXT, frames=FRAMES)
+        return Showing(*films_, f"a pull of {pull(_film(item)):.1f}")
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """The highest rung that was reached without a gap."""

@@ -15,6 +15,7 @@ import numpy as np
 from worldloom.data.store import Store
 from worldloom.evaluate.report import Figure
 from worldloom.trust import discs, films, pooling
+from worldloom.trust.clips import Showing
 from worldloom.trust.films import Disc, Film, FilmProbe
 from worldloom.trust.physics import ARENA, FRAME
 from worldloom.trust.probe import Probe
@@ -90,6 +91,12 @@ COUNT: Mapping[Budget, int] = {"smoke": 6, "quick": 24, "full": 1200}
 """Test clips in each region, the kinds and what is varied taking turns."""
 LIBRARY: Mapping[Budget, int] = {"smoke": 300, "quick": 1200, "full": 3000}
 """Training clips."""
+_WORDS = {
+    "id": "as in training",
+    "hole": "in the hole",
+    "low": "small, slow",
+    "high": "large, fast",
+}
 ENOUGH = 0.5
 """Of the way from the nearest clip's error to the simulator's, which a world must go."""
 
@@ -168,6 +175,11 @@ class Motion:
             for item, error in zip(some, _errors(probe, [_film(i) for i in some]), strict=True):
                 answers[item.key] = Answer(None if np.isnan(error) else float(error))
         return [answers[item.key] for item in items]
+
+    def show(self, probe: Probe, item: Item) -> Showing:
+        """What it imagines, beside the truth."""
+        films_ = films.imagined(probe, _film(item), context=CONTEXT, frames=FRAMES)
+        return Showing(*films_, f"{item.facts['kind']}, {_WORDS[item.split]}")
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """Better than the nearest clip, by half of what there is to win, below and above."""

@@ -14,6 +14,7 @@ import numpy as np
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure, number, span
+from worldloom.trust.clips import Clip
 from worldloom.trust.task import SUITE, Budget
 
 FORMAT = 2
@@ -72,6 +73,7 @@ class Entry:
       trainings: whether the worlds of each training passed, the first one included; empty where
         there was one.
       spreads: figures by name, over trainings.
+      clips: what it did worst, to look at.
     """
 
     task: str
@@ -85,6 +87,7 @@ class Entry:
     training_seconds: float = 0.0
     trainings: tuple[bool | None, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
+    clips: tuple[Clip, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def _entry_of(name: str, facts: Mapping[str, Any]) -> Entry:
     plain["figures"] = {k: Figure(**f) for k, f in facts["figures"].items()}
     spreads = facts["spreads"].items()
     plain["spreads"] = {k: Spread(**{**f, "values": tuple(f["values"])}) for k, f in spreads}
+    plain["clips"] = tuple(Clip(**{**c, "sides": tuple(c["sides"])}) for c in facts["clips"])
     plain["trainings"] = tuple(facts["trainings"])
     return Entry(task=name, **plain)
 

@@ -20,6 +20,7 @@ from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip, Episode
 from worldloom.envs.rooms_cast import COLUMNS, ROWS
 from worldloom.trust import halflife
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rememberers import Rememberer, Repeater
 from worldloom.trust.rows import Row
@@ -46,6 +47,7 @@ LESSONS: Mapping[Budget, int] = {"smoke": 16, "quick": 400, "full": 2000}
 """Training trips of each world."""
 WINDOW = 8  # steps that the null with a window remembers
 FORGETS = 16  # and the fault
+BEFORE = 8  # frames of a trip that a clip shows before what is imagined
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,20 @@ class Return:
                 facts |= {"was": facts["was"] if hidden else None}
                 found[item.key] = Answer(None if hidden else answer.value, facts)
         return [found[item.key] for item in items]
+
+    def show(self, probe: Probe, item: Item) -> Showing | None:
+        """The last steps of a trip; None where it draws nothing."""
+        if "render" not in probe.capabilities:
+            return None
+        trip = _trip(item)
+        shown = len(trip.frames) - trip.hidden
+        world = variant(probe, item.facts["world"])
+        state = world.observe(_clip([trip], 0, shown))
+        drawn = world.rollout(state, _action(trip.keys[None, shown:])).frames
+        assert drawn is not None
+        first = max(0, shown - BEFORE)
+        seen = np.concatenate([trip.frames[first:shown], drawn[0, 0].numpy()])
+        return Showing(trip.frames[first:], seen, f"{item.split}, {item.facts['gap']} steps away")
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """Chooses the truth more often than the lure, and listens to its keys."""

@@ -6,6 +6,7 @@ OUT/
   trust.html      the same on one page
   rows/           the answers, sample by sample; an interrupted exam goes on from them
   rows-1/ ...     those of the second training and further ones, where there are several
+  clips/          what it did worst, beside the truth
   own/            recordings and worlds of tasks that train the family under test
 """
 
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from worldloom import seeding
 from worldloom.data.store import Store
+from worldloom.trust.clips import film_worst
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.profile import Entry, Profile, spread
 from worldloom.trust.sitting import Sat, Tell, sit
@@ -112,15 +114,9 @@ class _Exam:
         if why:  # the family can no more than the world: nothing is trained in vain
             return self._none(why)
         if not self.task.own_data:
-            found = sit(
-                self.task,
-                own,
-                self.setting,
-                out=self.out / "rows",
-                identity=self.identity,
-                tell=self.tell,
-            )
-            return _of(found, 0.0)
+            where = {"out": self.out / "rows", "identity": self.identity}
+            found = sit(self.task, own, self.setting, **where, tell=self.tell)
+            return self._with_clips(_of(found, 0.0), own, found)
         if isinstance(family, str):
             name = self.world.spec.name
             return self._none(family or f"`{name}` has no recipe by which its family is trained")
@@ -133,12 +129,14 @@ class _Exam:
     def _trained(self, family: Family, trainings: int) -> Entry:
         """The family sits it, once for each seed of its training; nulls and ceiling only once."""
         found: list[Sat] = []
+        probes: list[Probe] = []
         seconds = 0.0
         for number in range(trainings):
             setting = replace(self.setting, training=number)
             began = time.monotonic()
             probe, nulls = self._own(family, setting)
             seconds += time.monotonic() - began
+            probes.append(probe)
             words = f"{self.identity} by {family.name}"
             found.append(
                 sit(
@@ -152,7 +150,13 @@ class _Exam:
                     tell=self.tell,
                 )
             )
-        return _of_all(found, round(seconds, 1))
+        return self._with_clips(_of_all(found, round(seconds, 1)), probes[0], found[0])
+
+    def _with_clips(self, entry: Entry, probe: Probe, sat: Sat) -> Entry:
+        """The entry with films of what went worst."""
+        if sat.verdict is None:
+            return entry
+        return replace(entry, clips=film_worst(self.task, probe, sat.rows, self.setting, self.out))
 
     def _own(self, family: Family, setting: Setting) -> tuple[Probe, Mapping[str, Probe]]:
         """The family trained on a task's recordings, and networks of its shape that never were."""

@@ -21,6 +21,7 @@ from worldloom.data.types import Clip
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
 from worldloom.trust import films, paper, pooling
+from worldloom.trust.clips import Showing
 from worldloom.trust.films import FilmProbe
 from worldloom.trust.probe import Probe
 from worldloom.trust.quads import FRAMES, PROPERTIES, SEAM, Draw, Pair
@@ -139,6 +140,12 @@ class Voe2d:
         """As `answer`, of surprise that was written down."""
         told = [_in_order(item, answer) for item, answer in zip(items, answers, strict=True)]
         return [_answer(surprise, surprise) for surprise in told]
+
+    def show(self, probe: Probe, item: Item) -> Showing:
+        """A film that is possible, and the one that cannot be and did not surprise it."""
+        frames, _ = _shown(item)
+        sides = ("possible", "impossible, and no surprise")
+        return Showing(frames[CLIPS.index("AA")], frames[CLIPS.index("AB")], item.split, sides)
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """Above the untrained network on every property, after Holm."""

@@ -169,7 +169,7 @@ def _sat(
 
     setting = Setting(*exam, folder, None if store is None else Store.open(store))
     world, identity, family, agent = _under_test(run, setting, progress)
-    return run_suite(
+    profile = run_suite(
         world,
         chosen,
         replace(setting, agent=agent),
@@ -179,6 +179,12 @@ def _sat(
         trainings=trainings,
         tell=progress.update,
     )
+    words = " ".join(filter(None, (run, store)))
+    command = (
+        f"worldloom eval {words} --suite trust --budget {setting.budget} --seed {setting.seed} "
+        f"--training-seeds {trainings} --tasks {' '.join(task.name for task in chosen)}"
+    )
+    return replace(profile, run={**profile.run, "command": command})
 
 
 def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any, str, Any, Any]:
