@@ -99,13 +99,13 @@ def idle(world: World, store: Store, *, episodes: int = 16, seed: int = 0) -> di
             f"the real game outlives {EARLY} idle frames from {len(stands)} starts, needed are 2",
             "record more episodes",
         )
-    sums = np.stack([_idle_sums(run, i) for i in stands])
+    sums = np.stack([idle_sums(run.start[i], run.dream[i], run.real[i]) for i in stands])
     pool = statistics.Pool(sums, seed=seeding.stream(seed, "resample"))
-    found = pool.estimate(_idle_loss)
+    found = pool.estimate(idle_loss)
     names = ("idle_1000_psnr_drop_db", "idle_1000_still_psnr_drop_db")
     frozen = np.zeros_like(sums[:1]) + sums.sum(0)
     frozen[:, 0] = frozen[:, 0, :, :1]  # a dream that stays as it was at frame 100
-    null_values = _idle_loss(frozen)[0]
+    null_values = idle_loss(frozen)[0]
     return {
         name: figure(found, i, "dB", null=float(null_values[i]), ceiling=0.0)
         for i, name in enumerate(names)
@@ -232,31 +232,45 @@ def _random_keys(store: Store, spec: ActionSpec, frames: int, seed: int) -> dict
     return {c.name: np.stack([p[c.name] for p in pressed]) for c in spec.components}
 
 
-def _idle_sums(run: Long, i: int) -> np.ndarray:
+def idle_sums(
+    start: np.ndarray,
+    dream: np.ndarray,
+    real: np.ndarray,
+    *,
+    upto: tuple[int, int] = (EARLY, LATE),
+    around: int = AROUND,
+) -> np.ndarray:
     """Squared errors and pixels against the frame where idling began.
+
+    Args:
+      start: `[H, W, 3]` that frame.
+      dream: `[T, H, W, 3]` what followed it in the dream.
+      real: the same for real; may be shorter, and then keeps its last frame.
+      upto: early and late, in frames.
+      around: frames up to each over which is pooled.
 
     Returns:
       `[2, 2, 2, 2]`: dream or real; whole picture or what stands still; early or late;
       sum or count.
     """
-    start, shown = run.start[i].astype(np.float32) / 255, run.real[i]
-    shown = np.concatenate([shown, shown[-1:].repeat(LATE - len(shown), 0)])
-    still = (shown == run.start[i]).all((0, 3))
-    masks = (np.ones_like(still), still)
+    real = np.concatenate([real, real[-1:].repeat(max(0, upto[1] - len(real)), 0)])
+    still = (real == start).all((0, 3))
+    masks, begun = (np.ones_like(still), still), start.astype(np.float32) / 255
     sums = np.zeros((2, 2, 2, 2))
-    for row, frames in enumerate((run.dream[i], shown)):
-        for column, upto in enumerate((EARLY, LATE)):
-            error = np.square(frames[upto - AROUND : upto].astype(np.float32) / 255 - start)
+    for row, frames in enumerate((dream, real)):
+        for column, last in enumerate(upto):
+            error = np.square(frames[last - around : last].astype(np.float32) / 255 - begun)
             for kind, mask in enumerate(masks):
                 sums[row, kind, column] = error.mean(0).sum(-1)[mask].sum(), 3 * mask.sum()
     return sums
 
 
-def _idle_loss(sums: np.ndarray) -> np.ndarray:
-    """dB lost by the dream minus dB lost by the real game, `[R, 2]`.
+def idle_loss(sums: np.ndarray) -> np.ndarray:
+    """dB lost by the dream minus dB lost by the real game, `[R, 2]`, of sums `idle_sums`.
 
-    Half a level of brightness is added to every error: less cannot be seen, and a picture
-    without any error has no PSNR.
+    Once over the whole picture, once over the pixels that stand still in the real game. Half
+    a level of brightness is added to every error: less cannot be seen, and a picture without
+    any error has no PSNR.
     """
     error = sums[..., 0] / sums[..., 1] + (0.5 / 255) ** 2
     lost = 10 * np.log10(error[..., 1] / error[..., 0])

@@ -32,8 +32,13 @@ class Glance(nn.Module):
       outputs: numbers that it says.
     """
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, frames: int, outputs: int) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(3 * frames, 1, 1))
+        self.register_buffer("spread", torch.ones(3 * frames, 1, 1))
         sizes = (3 * frames, WIDTH, 2 * WIDTH, 2 * WIDTH)
         layers: list[nn.Module] = []
         for inner, outer in pairwise(sizes):
@@ -45,11 +50,22 @@ class Glance(nn.Module):
 
     def forward(self, shown: Tensor) -> Tensor:
         """`[B, K, H, W, 3]` in [0, 255] to `[B, outputs]`."""
-        x = shown.float() / 255
-        x = torch.cat([x[:, -1:], x[:, 1:] - x[:, :-1]], 1)  # the newest, and every change
-        x = _smaller(x.permute(0, 1, 4, 2, 3).flatten(1, 2))
-        patches = self.seen(x).flatten(2)
+        patches = self.seen((_channels(shown) - self.mean) / self.spread).flatten(2)
         return self.said(torch.cat([patches.mean(-1), patches.amax(-1)], -1))
+
+    @torch.no_grad()
+    def get_used_to(self, shown: Tensor) -> None:
+        """From now on colours and changes of the size of these are nothing special."""
+        x = _channels(shown)
+        self.mean.copy_(x.mean((0, 2, 3))[:, None, None])
+        self.spread.copy_(x.std((0, 2, 3)).clamp(min=1e-2)[:, None, None])
+
+
+def _channels(shown: Tensor) -> Tensor:
+    """`[B, 3 K, h, w]`: the newest frame, and every change from one to the next."""
+    x = shown.float() / 255
+    x = torch.cat([x[:, -1:], x[:, 1:] - x[:, :-1]], 1)
+    return _smaller(x.permute(0, 1, 4, 2, 3).flatten(1, 2))
 
 
 def _smaller(x: Tensor) -> Tensor:
@@ -75,6 +91,7 @@ def learn(
         torch.manual_seed(seeding.stream(seed, "weights"))
         net = Glance(frames, outputs)
     rng = seeding.rng(seed, "lessons")
+    net.get_used_to(lessons(rng)[0])
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, updates)
     with torch.enable_grad():

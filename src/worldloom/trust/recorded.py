@@ -90,8 +90,18 @@ def camera_of(store: Store) -> str:
     return "main" if "main" in cameras else next(iter(cameras))
 
 
+def count_held(setting: Setting, frames: int) -> int:
+    """Held-out episodes with a context and so many frames after it."""
+    return len(_fitting(recordings(setting), frames))
+
+
+def _fitting(store: Store, frames: int) -> list[str]:
+    names = store.split("heldout")
+    return [name for name in names if store.row(name).length >= CONTEXT + frames]
+
+
 def draw_items(
-    task: str, setting: Setting, *, count: int, frames: int, split: str = "test"
+    task: str, setting: Setting, *, count: int, frames: int, skip: int = 0, split: str = "test"
 ) -> list[Item]:
     """One window in each of `count` held-out episodes, each with two strangers' beside it.
 
@@ -100,18 +110,19 @@ def draw_items(
       setting: with the recordings.
       count: at most so many; they are drawn anew with every seed of the exam.
       frames: that must follow the context.
+      skip: episodes that are left out, for another part of the task has them.
       split: of the items.
     """
     store, need = recordings(setting), CONTEXT + frames
-    names = [n for n in store.split("heldout") if store.row(n).length >= need]
-    if len(names) < LEAST:
+    names = _fitting(store, frames)
+    if min(count, len(names) - skip) < LEAST:
         raise NotApplicable(
             f"{len(names)} held-out episodes of `{store.path}` have {need} frames",
-            f"{LEAST} are needed: record more",
+            "record more, or hold more of them out",
         )
     order = seeding.rng(item_seed(task, "order", 0, setting), "episodes").permutation(len(names))
     chosen = []
-    for index, name in enumerate(names[i] for i in order[:count]):
+    for index, name in enumerate(names[i] for i in order[skip : skip + count]):
         seed = item_seed(task, split, index, setting)
         room = store.row(name).length - need + 1
         chosen.append((name, int(seeding.rng(seed, "start").integers(room)), seed))
@@ -134,6 +145,11 @@ def draw_items(
 def moments_of(store: Store, items: Sequence[Item], frames: int) -> list[Moment]:
     """What items ask about, read."""
     return [_read(store, i.facts["episode"], i.facts["start"], frames) for i in items]
+
+
+def moment_at(store: Store, window: Window) -> Moment:
+    """The moment of a window."""
+    return _read(store, window.episode, window.start, window.length)
 
 
 def strangers_of(
@@ -176,6 +192,24 @@ def actions_of(moments: Sequence[Moment], start: int, stop: int) -> Action:
         {name: stack([m.episode.actions[name][start:stop] for m in moments]) for name in names},
         stack([np.asarray(m.episode.action_known)[start:stop] for m in moments]),
     )
+
+
+def long_actions(store: Store, items: Sequence[Item], steps: int) -> Action:
+    """What was done in another episode, over and over, `[B, steps, ...]`."""
+    others = [item.facts["others"][0] for item in items]
+    done = [_done_after(store, name, start, steps) for name, start in others]
+    names = list(done[0].values)
+    values = {name: torch.from_numpy(np.stack([d.values[name] for d in done])) for name in names}
+    return Action(values, torch.from_numpy(np.stack([d.known for d in done])))
+
+
+def _done_after(store: Store, name: str, start: int, steps: int) -> Action:
+    """Recorded actions from the end of a context on, begun again where the episode ends."""
+    first = start + CONTEXT
+    episode = store.read(name, first, min(store.row(name).length, first + steps))
+    at = np.arange(steps) % len(episode)
+    done = Action(dict(episode.actions), np.asarray(episode.action_known))
+    return done[at]
 
 
 def null_actions(spec: ActionSpec, rows: int, steps: int) -> Action:

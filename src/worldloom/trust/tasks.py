@@ -5,6 +5,7 @@ from worldloom.trust.combo import Combo
 from worldloom.trust.control import Control
 from worldloom.trust.craft import Craft
 from worldloom.trust.gladder import Gladder
+from worldloom.trust.look import Look
 from worldloom.trust.motion import Motion
 from worldloom.trust.named import make_named
 from worldloom.trust.outcomes import Outcomes
@@ -17,7 +18,7 @@ from worldloom.trust.voe2d import Voe2d
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
     own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Outcomes()]
-    return [*own, Craft(), Control()]
+    return [*own, Craft(), Control(), Look()]
 
 
 def named(name: str) -> Task:

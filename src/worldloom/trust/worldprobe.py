@@ -112,8 +112,9 @@ class WorldProbe:
     def _sample(
         self, state: Known, actions: Action, seed: int, edit: Edit | None
     ) -> tuple[Tensor | None, Tensor | None, Known]:
-        frames, rewards, known = [], [], state
-        for known in self._steps(state, actions, seed, edit):
+        begun = known = Known(self._begun(state, seed, edit), state.step)
+        frames, rewards = [], []
+        for known in self._steps(begun, actions):
             if "render" in self.world.spec.capabilities:
                 drawn = torch.as_tensor(self.world.render(known.inner, self._camera))
                 frames.append(drawn.cpu().clone())
@@ -122,10 +123,8 @@ class WorldProbe:
         stack = lambda parts: torch.stack(parts, 1) if parts else None  # noqa: E731
         return stack(frames), stack(rewards), known
 
-    def _steps(
-        self, state: Known, actions: Action, seed: int, edit: Edit | None = None
-    ) -> Iterator[Known]:
-        """What is known after each step; the memory of one is used again for the next."""
+    def _begun(self, state: Known, seed: int, edit: Edit | None = None) -> Any:
+        """The state of a sample before its first step; one of no steps leaves it so."""
         inner = state.inner.copy()
         if "reseed" in self.world.spec.capabilities:
             draws = [seeding.stream(seed, "probe", row) for row in range(len(inner))]
@@ -133,9 +132,13 @@ class WorldProbe:
         if edit is not None:
             vector = edit.vector.expand(len(inner), -1)
             inner = self.world.steer(inner, vector, edit.layer)
+        return inner
+
+    def _steps(self, known: Known, actions: Action) -> Iterator[Known]:
+        """What is known after each step; the memory of one is used again for the next."""
         for t in range(actions.known.shape[1]):
-            inner, step = self.world.step(inner, actions[:, t])
-            yield Known(inner, step)
+            known = Known(*self.world.step(known.inner, actions[:, t]))
+            yield known
 
     @torch.no_grad()
     def score(self, state: Known, clip: Clip) -> Tensor:
@@ -156,7 +159,8 @@ class WorldProbe:
     def doubt(self, state: Known, actions: Action) -> Tensor:
         """`[B, T]` of the sample that `rollout` gives where nobody names a seed."""
         doubts = []
-        for known in self._steps(state, actions, seed=0):
+        begun = Known(self._begun(state, seed=0), state.step)
+        for known in self._steps(begun, actions):
             assert known.step.doubt is not None, "`doubt` is asked only of worlds that have it"
             doubts.append(known.step.doubt.cpu().clone())
         return torch.stack(doubts, 1)
