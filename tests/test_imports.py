@@ -37,7 +37,7 @@ MAY = {
     "shipped": set(),
     "pack": BASE | {"hub", "models", "data", "starts", "train"},
     "families": BASE | {"configs", "data", "hub", "models", "train", "trust", "world"},
-    "outside": BASE | {"data", "train", "trust", "world"},
+    "outside": BASE | {"data", "families", "train", "trust", "world"},
     "marks": BASE | {"data", "envs", "world", "play", "starts"},
     "acting": BASE | {"agents", "envs", "hub"},
     "hub": BASE | {"models", "train", "world", "data", "envs", "configs", "agents"},

@@ -20,7 +20,7 @@ from worldloom.trust.films import Film, FilmProbe
 from worldloom.trust.motion import Motion
 from worldloom.trust.rows import Row
 from worldloom.trust.suite import Profile, run_suite
-from worldloom.trust.task import Setting, Variants, variant
+from worldloom.trust.task import NotApplicable, Setting, Variants, variant
 from worldloom.trust.tasks import all_tasks, named
 from worldloom.verbs import trust as verb
 from worldloom.world import Step, WorldSpec
@@ -258,6 +258,17 @@ def test_how_many_clusters_a_fine_interval_takes():
         assert width(n) <= wanted and (n == 2 or width(n - 1) > wanted)
     low, high = statistics.t_interval([1.0, 2.0, 3.0])
     assert (low + high) / 2 == 2 and high - 2 == pytest.approx(4.303 / 3**0.5)
+
+
+class Wordless(Short):
+    def fingerprint(self, setting):
+        raise NotApplicable("something is missing", "install it")
+
+
+def test_nothing_is_trained_for_a_task_that_says_it_cannot_be_sat(tmp_path: Path):
+    family = Told()
+    found = run_suite(FilmWorld(), [Wordless()], Setting("smoke"), out=tmp_path, family=family)
+    assert found.entries[0].why == "something is missing: install it" and family.asked == ()
 
 
 def test_variants_are_taken_out_by_name_and_the_last_one_answers():

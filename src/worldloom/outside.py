@@ -22,6 +22,7 @@ from worldloom.data.files import replace_file
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.errors import need
+from worldloom.families import training_seed
 from worldloom.train.checkpoint import load_strictly, read_tensors, write_tensors
 from worldloom.trust.sitting import Tell
 from worldloom.trust.task import Budget, Setting
@@ -273,9 +274,9 @@ class Dreamer:
             folder.mkdir(parents=True, exist_ok=True)
             replace_file(folder / "config.json", json.dumps(facts).encode())
             cache = ClipCache.open(store, folder / "cache")
-            sampler = ClipSampler(cache, FRAMES, ROWS, seed=setting.seed)
+            sampler = ClipSampler(cache, FRAMES, ROWS, seed=training_seed(setting))
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(setting.seed)
+                torch.manual_seed(training_seed(setting))
                 net = _net(facts)
                 _fit(net, sampler, info.action, self.steps or STEPS[setting.budget], tell)
             write_tensors(weights, net.state_dict(), {"family": self.name})

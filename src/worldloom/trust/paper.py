@@ -92,7 +92,8 @@ def on_paper(tasks: Sequence[Task]) -> list[Written]:
     if not found:
         names = ", ".join(f"`{task.name}`" for task in tasks)
         raise WorldloomError(
-            f"the questions of {names} are no files", "leave out --tasks, or name rooms, voe2d or outcomes"
+            f"the questions of {names} are no files",
+            "leave out --tasks, or name rooms, voe2d or outcomes",
         )
     return [task.on_paper() for task in found]
 

@@ -23,7 +23,15 @@ from worldloom.trust.clips import film_worst
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.profile import Entry, Profile, spread
 from worldloom.trust.sitting import Sat, Tell, sit
-from worldloom.trust.task import Budget, OwnData, Particular, Setting, Task, Variants
+from worldloom.trust.task import (
+    Budget,
+    NotApplicable,
+    OwnData,
+    Particular,
+    Setting,
+    Task,
+    Variants,
+)
 from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
@@ -120,6 +128,10 @@ class _Exam:
         if isinstance(family, str):
             name = self.world.spec.name
             return self._none(family or f"`{name}` has no recipe by which its family is trained")
+        try:
+            self.task.fingerprint(self.setting)
+        except NotApplicable as reason:  # before anything is trained for it
+            return self._none(f"{reason.message}: {reason.hint}")
         return self._trained(family, trainings)
 
     def _none(self, why: str) -> Entry:

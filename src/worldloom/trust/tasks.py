@@ -1,6 +1,7 @@
 """Which tasks there are, and how a task of one's own is named."""
 
 from worldloom.errors import WorldloomError
+from worldloom.trust.blind import Blind
 from worldloom.trust.combo import Combo
 from worldloom.trust.control import Control
 from worldloom.trust.craft import Craft
@@ -12,13 +13,14 @@ from worldloom.trust.outcomes import Outcomes
 from worldloom.trust.returning import Return
 from worldloom.trust.rooms import RoomsTask
 from worldloom.trust.task import Task
+from worldloom.trust.transfer import Transfer
 from worldloom.trust.voe2d import Voe2d
 
 
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
     own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Outcomes()]
-    return [*own, Craft(), Control(), Look()]
+    return [*own, Transfer(), Craft(), Control(), Look(), Blind()]
 
 
 def named(name: str) -> Task:
