@@ -1,0 +1,67 @@
+"""How fast the trust suite makes its questions: items a second of every generator, one process.
+
+    python -m benchmarks.generators --publish
+    python -m benchmarks.generators --smoke
+
+An item is all that is drawn for one question: the film or films, the apartment with its
+views, the trip with its lure. Every round draws questions of another exam, so that nothing
+is remembered.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from itertools import count
+
+from benchmarks import rates, results
+from worldloom.trust import combo, films, gladder, motion, returning, rooms, voe2d
+from worldloom.trust.combo import Combo
+from worldloom.trust.gladder import Gladder
+from worldloom.trust.motion import Motion
+from worldloom.trust.returning import Return
+from worldloom.trust.rooms import RoomsTask
+from worldloom.trust.task import Item, Setting, Task
+from worldloom.trust.voe2d import Voe2d
+
+MAKERS: dict[str, tuple[Task, Callable[[Item], object]]] = {
+    "motion": (Motion(), lambda item: films.shoot([motion._film(item)], motion.FRAMES)),
+    "gladder": (Gladder(), lambda item: films.shoot([gladder._film(item)], gladder.FRAMES)),
+    "voe2d": (Voe2d(), voe2d._shown),
+    "combo": (Combo(), lambda item: films.shoot([combo._film(item)], combo.FRAMES)),
+    "rooms": (RoomsTask(), lambda item: rooms._world(item).frames()),
+    "return": (Return(), returning._trip),
+}
+
+
+def rate(task: Task, make: Callable[[Item], object], items: int, exams: "count[int]") -> float:
+    """Items a second, spread evenly over the parts of an exam that was never drawn before."""
+    every = task.items(Setting("smoke", next(exams)))
+    some = [every[i * len(every) // items % len(every)] for i in range(min(items, len(every)))]
+    begin = time.perf_counter()
+    for item in some:
+        make(item)
+    return len(some) / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--items", type=int, default=20)
+    parser.add_argument("--smoke", action="store_true", help="seconds, for a test of the script")
+    parser.add_argument("--publish", action="store_true", help="write benchmarks/results")
+    args = parser.parse_args()
+    if args.smoke:
+        args.rounds, args.items = 1, 4
+    exams = count(1000)
+    kinds = {
+        name: lambda task=task, make=make: rate(task, make, args.items, exams)
+        for name, (task, make) in MAKERS.items()
+    }
+    figures = rates.medians(kinds, args.rounds, "items")
+    if args.publish and not args.smoke:
+        command = f"python -m benchmarks.generators --rounds {args.rounds} --items {args.items}"
+        results.write("generators", command=f"{command} --publish", seeds=[1000], figures=figures)
+
+
+if __name__ == "__main__":
+    main()
