@@ -96,7 +96,8 @@ def share(
     for index in range(sets):
         rng = seeding.rng(SEED, name, index)
         hits += hit(drawn(rows, rng), rng)
-    return results.figure(hits / sets, *wilson(hits, sets), n=sets)
+    low, high = wilson(hits, sets)
+    return results.figure(hits / sets, max(0.0, low), min(1.0, high), n=sets)
 
 
 def controls(task: Task, setting: Setting, sets: int) -> Figures:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from worldloom import cli
+from worldloom.actions import Action
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
@@ -22,6 +23,7 @@ from worldloom.trust.rows import Row
 from worldloom.trust.suite import Profile, run_suite
 from worldloom.trust.task import NotApplicable, Setting, Variants, variant
 from worldloom.trust.tasks import all_tasks, named
+from worldloom.trust.worldprobe import WorldProbe
 from worldloom.verbs import trust as verb
 from worldloom.world import Step, WorldSpec
 
@@ -220,6 +222,35 @@ def test_a_suite_has_options_of_its_own(capsys):
     assert cli.main(["eval", "--suite", "trust"]) == 2
     assert "is wanted, nothing was named" in capsys.readouterr().err
     assert cli.main(["eval", "a", "--export", "b"]) == 2
+
+
+def test_what_was_kept_and_is_damaged_is_named(tmp_path: Path):
+    class Torn(Told):
+        def train(self, store, folder, setting, tell):
+            if folder.exists():
+                raise WorldloomError("`weights` is cut off", "load another world")
+            folder.mkdir()
+            raise WorldloomError("the disk is full", "free some space")
+
+    sit = lambda: run_suite(  # noqa: E731
+        FilmWorld(), [Short()], Setting("smoke"), out=tmp_path, family=Torn()
+    )
+    with pytest.raises(WorldloomError, match="^the disk is full"):
+        sit()
+    with pytest.raises(WorldloomError, match="is of no use: `weights` is cut off") as stop:
+        sit()
+    assert stop.value.hint.startswith("remove `") and "world`" in stop.value.hint
+
+
+def test_a_clip_of_other_frames_or_actions_is_refused():
+    probe = WorldProbe(FilmWorld())  # type: ignore[arg-type]
+    small = Clip(frames={"main": torch.zeros(1, 2, 32, 48, 3, dtype=torch.uint8)})
+    with pytest.raises(WorldloomError, match="sees frames of 64x64, these are 32x48"):
+        probe.observe(small)
+    keys = Action({"keys": torch.zeros(1, 2, 4)}, torch.ones(1, 2, dtype=torch.bool))
+    frames = {"main": torch.zeros(1, 2, 64, 64, 3, dtype=torch.uint8)}
+    with pytest.raises(WorldloomError, match=r"has the actions \[\], these are \['keys'\]"):
+        probe.observe(Clip(frames=frames, actions=keys))
 
 
 def test_what_went_worst_is_shown_beside_the_truth(profile, tmp_path: Path):

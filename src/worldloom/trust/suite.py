@@ -19,6 +19,7 @@ from typing import Protocol
 
 from worldloom import seeding
 from worldloom.data.store import Store
+from worldloom.errors import WorldloomError
 from worldloom.trust.clips import film_worst
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.profile import Entry, Profile, spread
@@ -182,7 +183,7 @@ class _Exam:
             home = place / "-".join(filter(None, ("world", part)))
             if setting.training:
                 home = home.with_name(f"{home.name}-training-{setting.training}")
-            grown = family.train(store, home, setting, self.tell)
+            grown = _trained(family, store, home, setting, self.tell)
             name = f"{self.world.spec.name}'s family on {task.name} {part}".rstrip()
             trained[part] = WorldProbe(grown, name)
             for number in range(UNTRAINED[setting.budget]):
@@ -203,6 +204,20 @@ def _sitter(task: Task, own: Probe, setting: Setting) -> Probe:
     if agent is None or task.own_data or not lacking(own, task.requires):
         return own
     return own if lacking(agent, task.requires) else agent
+
+
+def _trained(family: Family, store: Store, home: Path, setting: Setting, tell: Tell) -> World:
+    """The world trained in a folder, or found there; one that is damaged is named."""
+    found = home.exists()
+    try:
+        return family.train(store, home, setting, tell)
+    except WorldloomError as error:
+        if not found:
+            raise
+        hint = f"remove `{home}`: the family is trained again"
+        raise WorldloomError(
+            f"what was kept in `{home}` is of no use: {error.message}", hint
+        ) from (error)
 
 
 def _of(sat: Sat, seconds: float) -> Entry:

@@ -78,7 +78,8 @@ class WorldProbe:
 
     @torch.no_grad()
     def observe(self, clip: Clip, state: Known | None = None) -> Known:
-        """What the world knows after a clip."""
+        """What the world knows after a clip; one of other frames or actions is refused."""
+        self._check(clip)
         if state is None:
             rows = len(clip.frames[self._camera]) if clip.frames else len(clip.snapshots or ())
             return Known(*self.world.start(clip, torch.zeros(rows, dtype=torch.int64)))
@@ -164,6 +165,22 @@ class WorldProbe:
             assert known.step.doubt is not None, "`doubt` is asked only of worlds that have it"
             doubts.append(known.step.doubt.cpu().clone())
         return torch.stack(doubts, 1)
+
+    def _check(self, clip: Clip) -> None:
+        """Raises where a clip is not of this world's frames and actions: nothing is resized."""
+        spec, frames = self.world.spec, clip.frames.get(self._camera)
+        if frames is not None and tuple(frames.shape[2:4]) != tuple(spec.cameras[self._camera]):
+            (height, width), (own, wide) = frames.shape[2:4], spec.cameras[self._camera]
+            raise WorldloomError(
+                f"`{self.name}` sees frames of {own}x{wide}, these are {height}x{width}",
+                "let a world of this size sit it, or resize the recordings it learns from",
+            )
+        if clip.actions is not None and set(clip.actions.values) != set(spec.action.null(())):
+            own, given = sorted(spec.action.null(())), sorted(clip.actions.values)
+            raise WorldloomError(
+                f"`{self.name}` has the actions {own}, these are {given}",
+                "let a world with these actions sit it",
+            )
 
     def _action(self, clip: Clip, t: int) -> Action:
         """What led to frame t, `[B, ...]`; unknown where the clip does not say."""
