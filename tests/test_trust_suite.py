@@ -235,9 +235,9 @@ def test_what_was_kept_and_is_damaged_is_named(tmp_path: Path):
     sit = lambda: run_suite(  # noqa: E731
         FilmWorld(), [Short()], Setting("smoke"), out=tmp_path, family=Torn()
     )
-    with pytest.raises(WorldloomError, match="^the disk is full"):
+    with pytest.raises(WorldloomError, match="the disk is full"):
         sit()
-    with pytest.raises(WorldloomError, match="is of no use: `weights` is cut off") as stop:
+    with pytest.raises(WorldloomError, match="of no use: `weights` is cut off") as stop:
         sit()
     assert stop.value.hint.startswith("remove `") and "world`" in stop.value.hint
 
