@@ -5,6 +5,7 @@ from worldloom.trust.blind import Blind
 from worldloom.trust.combo import Combo
 from worldloom.trust.control import Control
 from worldloom.trust.craft import Craft
+from worldloom.trust.doubting import DoubtTask
 from worldloom.trust.gladder import Gladder
 from worldloom.trust.look import Look
 from worldloom.trust.motion import Motion
@@ -20,7 +21,7 @@ from worldloom.trust.voe2d import Voe2d
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
     own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Outcomes()]
-    return [*own, Transfer(), Craft(), Control(), Look(), Blind()]
+    return [*own, Transfer(), Craft(), Control(), Look(), DoubtTask(), Blind()]
 
 
 def named(name: str) -> Task:

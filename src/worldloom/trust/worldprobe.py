@@ -63,6 +63,11 @@ class WorldProbe:
         self._tells = tells
 
     @property
+    def tolerance(self) -> float:
+        """Root mean square pixel error above which a step is wrong, as its `doubt` means it."""
+        return self.world.spec.tolerance
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """Names that the world gives its layers; none where it does not say."""
         return tuple(getattr(self.world, "layers", ()))

@@ -1,0 +1,102 @@
+"""Doubt: who knows its chances passes; who doubts all alike, the wrong, or too little does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from slider import slider_store
+from test_doubt import doubting
+from test_dream import make_world
+
+from worldloom.data.store import Store
+from worldloom.trust import recorded
+from worldloom.trust.doubting import STEPS, Doubter, DoubtTask, exchanged
+from worldloom.trust.sitting import sit
+from worldloom.trust.task import Setting, Verdict
+from worldloom.trust.worldprobe import WorldProbe, told
+
+TASK = DoubtTask(count=40)
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    path = tmp_path_factory.mktemp("slider") / "store"
+    store = slider_store(path, episodes=90, frames=36, heldout=0.9)
+    return Setting("smoke", store=store)
+
+
+def verdict_of(probe: Doubter, setting: Setting) -> Verdict:
+    found = sit(TASK, probe, setting).verdict
+    assert found is not None
+    return found
+
+
+def test_who_knows_its_chances_is_to_be_believed(setting: Setting) -> None:
+    found = verdict_of(Doubter(setting), setting)
+    auroc, ece = found.primary, found.figures["ece"]
+    assert auroc.value is not None and auroc.value > 0.8 and auroc.ceiling == 1
+    assert ece.value is not None and ece.value < 0.1
+    gain, left = found.figures["beyond_nearest"], found.figures["leaves_out_wrong_colours"]
+    assert (gain.low or 0) > 0 and (left.low or 0) > 0.05
+    right = found.figures["leaves_out_right_same"]
+    assert right.value is not None and right.value < 0.1
+    assert found.figures["leaves_out_wrong_actions"].value is not None
+
+
+@pytest.mark.parametrize("name", TASK.faults())
+def test_every_planted_fault_is_caught(setting: Setting, name: str) -> None:
+    fault = TASK.faults()[name]
+    found = verdict_of(fault.probe(setting), setting)  # type: ignore[arg-type]
+    assert fault.caught(found), (found.sentence, found.figures["ece"])
+    others = [n for n, f in TASK.faults().items() if n != name and f.caught(found)]
+    assert others == []
+
+
+def test_steps_count_up_to_the_first_wrong_one(setting: Setting) -> None:
+    sat = sit(replace(TASK, count=4), Doubter(setting), setting)
+    for row in sat.rows:
+        wrong = row.extra["wrong"]
+        assert not any(wrong[:-1]) and (wrong[-1] or len(wrong) == STEPS)
+        assert [e > Doubter.tolerance for e in row.extra["error"]] == wrong
+    assert {row.split for row in sat.rows} == {"dev", "same", "colours", "actions"}
+    dev, same = ({r.cluster for r in sat.rows if r.split == s} for s in ("dev", "same"))
+    assert not dev & same
+
+
+def test_without_an_environment_other_actions_are_left_out(setting: Setting) -> None:
+    store = setting.store
+    assert store is not None
+    bare = replace(
+        setting, store=Store(store.path, replace(store.info, env=""), list(store.episodes))
+    )
+    found = sit(replace(TASK, count=6), Doubter(setting), bare).verdict
+    assert found is not None and found.figures["leaves_out_wrong_actions"].value is None
+    assert found.figures["leaves_out_wrong_colours"].value is not None
+
+
+def test_a_world_that_never_errs_has_no_verdict(setting: Setting) -> None:
+    class Right(Doubter):
+        def _chances(self, moments: object, steps: int) -> np.ndarray:
+            return super()._chances(moments, steps) * 0  # type: ignore[arg-type]
+
+    found = sit(replace(TASK, count=4), Right(setting), setting).verdict
+    assert found is not None and found.passed is None and "nothing goes wrong" in found.sentence
+
+
+def test_worlds_without_doubt_or_recordings_are_told_so() -> None:
+    probe = WorldProbe(make_world())
+    assert sit(TASK, probe, Setting("smoke")).why == "`test` cannot `doubt`"
+    world = doubting(passes=1)
+    sat = sit(TASK, WorldProbe(world, tells=told(world)), Setting("smoke"))
+    assert sat.verdict is None and "name their store" in sat.why
+    assert WorldProbe(world).tolerance == world.spec.tolerance == pytest.approx(0.1)
+
+
+def test_colours_are_exchanged_for_the_context_and_the_truth(setting: Setting) -> None:
+    store = setting.store
+    assert store is not None
+    item = TASK.items(setting)[-1]
+    moment = recorded.moments_of(store, [item], STEPS)[0]
+    shown = recorded.begin([moment]).frames["main"]
+    assert torch.equal(torch.from_numpy(exchanged(shown.numpy()))[..., 1], shown[..., 0])
