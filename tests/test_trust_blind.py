@@ -21,7 +21,7 @@ TASK = Blind(clips=4, words=lambda: TONGUE)
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(blind, "RESAMPLES", 12)
+    monkeypatch.setattr(blind, "RESAMPLES", (12, 12))
 
 
 def test_a_perfect_isometry_is_found():

@@ -29,7 +29,7 @@ from worldloom.trust.sentences import embed
 from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
 
 NAMES = tuple(EVENTS)
-CLIPS: Mapping[Budget, int] = {"smoke": 6, "quick": 25, "full": 60}
+CLIPS: Mapping[Budget, int] = {"smoke": 3, "quick": 12, "full": 60}
 """Films of each concept."""
 LIBRARY: Mapping[Budget, int] = {"smoke": 32, "quick": 640, "full": 3200}
 """Training films, concepts taking turns; nobody says which is which."""
@@ -37,7 +37,8 @@ MOMENTS = (3, 7, 11, 15)
 """Frames after which features are taken; their mean is that of the film."""
 KEPT = 32
 """Main directions of features that are kept."""
-RESAMPLES = 200
+RESAMPLES, MANY = (20, 200), 10
+"""Draws of films: the first number where a concept has fewer than so many."""
 ITSELF = 0.5
 """Share of its own concepts that it must find again before it is asked about words."""
 SURE = 0.01
@@ -107,7 +108,7 @@ class Blind:
 
     def prepare(self, probe: Probe, setting: Setting) -> Lens:
         """The main directions of features, of films of its own."""
-        count = 2 if setting.budget == "smoke" else 6
+        count = {"smoke": 1, "quick": 2, "full": 6}[setting.budget]
         seeds = [item_seed(self.name, "lens", i, setting) for i in range(count * len(NAMES))]
         some = [Item(str(i), "lens", NAMES[i % len(NAMES)], s) for i, s in enumerate(seeds)]
         parts = [some[i : i + self.chunk] for i in range(0, len(some), self.chunk)]
@@ -226,9 +227,9 @@ def _places(rows: Sequence[Row], beside: str = "") -> np.ndarray:
 
 
 def _spread_of(places: np.ndarray, told: np.ndarray | None, *, seed: int) -> np.ndarray:
-    """`[RESAMPLES]` accuracies on films drawn anew; between halves where no words are given."""
+    """`[R]` accuracies on films drawn anew; between halves where no words are given."""
     count, found = places.shape[1], []
-    for index in range(RESAMPLES):
+    for index in range(RESAMPLES[count >= MANY]):
         dice = seeding.rng(seed, "resample", index)
         if told is None:
             order = dice.permutation(count)
@@ -267,6 +268,8 @@ def _correlation(places: np.ndarray, told: np.ndarray, *, seed: int) -> Figure:
     count = places.shape[1]
     draws = [
         matching.correlation(places[:, dice.integers(count, size=count)].mean(1), told)
-        for dice in (seeding.rng(seed, "resample", index) for index in range(RESAMPLES))
+        for dice in (
+            seeding.rng(seed, "resample", index) for index in range(RESAMPLES[count >= MANY])
+        )
     ]
     return _figure(matching.correlation(places.mean(1), told), np.array(draws), null=0.0)

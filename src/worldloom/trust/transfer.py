@@ -72,8 +72,8 @@ class Extent:
 
 
 EXTENT: Mapping[Budget, Extent] = {
-    "smoke": Extent(8, (0.125, 1.0), 24, 6, 24, 2, 60, 10, 4),
-    "quick": Extent(100, (0.01, 0.1, 1.0), 48, 20, 64, 10, 400, 300, 100),
+    "smoke": Extent(6, (0.5, 1.0), 16, 4, 16, 2, 40, 8, 3),
+    "quick": Extent(100, (0.01, 0.1, 1.0), 20, 12, 40, 6, 400, 200, 60),
     "full": Extent(300, (0.01, 0.1, 1.0), 64, 200, 96, 30, 1500, 4000, 2000),
 }
 PROBED = {view: f"probed {view}" for view in VIEWS}
