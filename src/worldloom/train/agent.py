@@ -45,8 +45,8 @@ class Lessons:
       hidden: inner width of the heads.
       alone: from chance and by cloning only, without a world model: for comparison, or where
         a policy is all that is wanted.
-      misreport: share of the frames of such windows for which another action is told than was
-        done, where there is a world; see `worldloom.train.misreport`.
+      misreport: share of such windows that is not imitated, since other actions are told than
+        were done, where there is a world; see `worldloom.train.misreport`.
       onward: an earlier agent, whose world and heads are learned on with. What is imitated
         stays the old recordings: of the fresh ones the world, rewards and endings are learned.
     """
@@ -56,7 +56,7 @@ class Lessons:
     relevance: Relevance = field(default_factory=Relevance)
     hidden: int = 256
     alone: bool = False
-    misreport: float = 0.1
+    misreport: float = 0.25
     onward: Onward | None = None
 
 

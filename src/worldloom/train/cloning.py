@@ -31,6 +31,7 @@ class Lesson:
       ended: `[B, T]` bool.
       tasks: `[B]` int64.
       told: what the agent is told was done; `action` is what it imitates.
+      imitated: `[B]` bool, rows from which it learns what to do.
     """
 
     clean: Tensor
@@ -40,6 +41,7 @@ class Lesson:
     ended: Tensor
     tasks: Tensor
     told: Action
+    imitated: Tensor
 
     @classmethod
     def of(
@@ -52,7 +54,8 @@ class Lesson:
           clean: its latents.
           tasks: `[B]` that the rows are given.
           own: `[B]` bool whether that is the task of the recording.
-          told: where it differs from the clip's actions, what the agent is told was done.
+          told: where it differs from the clip's actions in some rows, what the agent is told was
+            done: these rows are not imitated.
         """
         assert clip.actions is not None
         device = clean.device
@@ -64,6 +67,7 @@ class Lesson:
             clip.terminated.to(device),
             tasks.to(device),
             (told or clip.actions).map(lambda x: x.to(device)),
+            _same(clip.actions, told or clip.actions).to(device),
         )
 
 
@@ -117,7 +121,7 @@ class AgentObjective(nn.Module):
         """
         agent = self.model.agent
         heard = self._committed(relevant, noise)
-        policy = policy_loss(agent, heard, relevant.action)
+        policy = policy_loss(agent, heard, relevant.action, relevant.imitated)
         lessons = [(relevant, heard)]
         shortcut = policy.new_zeros(1)
         if uniform is not None and draws is not None:
@@ -142,12 +146,19 @@ class AgentObjective(nn.Module):
         return agent.norm(heard)
 
 
-def policy_loss(agent: Agent, heard: Tensor, action: Action) -> Tensor:
-    """Negative log-probability of the recorded actions, where they are known."""
+def _same(action: Action, told: Action) -> Tensor:
+    """`[B]` bool, the rows in which all that is told is true."""
+    apart = [(told.values[k] != v).flatten(1).any(1) for k, v in action.values.items()]
+    return ~torch.stack(apart).any(0)
+
+
+def policy_loss(agent: Agent, heard: Tensor, action: Action, imitated: Tensor) -> Tensor:
+    """Negative log-probability of the recorded actions, where they are known and imitated."""
     frames, length = heard.shape[1], agent.shape.length
     known, inside = ahead(action.known, 1, frames, length)
     values = {k: ahead(v, 1, frames, length)[0] for k, v in action.values.items()}
-    return mean_where(-agent.policy(heard).log_prob(values), known & inside)
+    counted = known & inside & imitated[:, None, None]
+    return mean_where(-agent.policy(heard).log_prob(values), counted)
 
 
 def reward_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:

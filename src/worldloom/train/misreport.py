@@ -2,8 +2,9 @@
 
 Players do not try in vain: in their recordings the deed itself tells that it paid. A head
 that learned from these pays for the deed in a dream too, whatever came of it, and dreaming
-teaches to do it again and again. Where now and then another deed is told than was done,
-only the picture tells what came of it. The way is ours.
+teaches to do it again and again. Where other deeds are told than were done, only the
+picture tells what came of it. What to do is not learned from such windows: an agent that
+acts knows what it did. The way is ours.
 """
 
 import numpy as np
@@ -11,22 +12,27 @@ import torch
 
 from worldloom.actions import Action, ActionSpec
 
+WRONG = 0.5  # of the frames of a window whose deeds are told wrongly
+
 
 def misreports(
-    spec: ActionSpec, lead: tuple[int, ...], share: float, rng: np.random.Generator
+    spec: ActionSpec, lead: tuple[int, int], share: float, rng: np.random.Generator
 ) -> Action:
     """Actions drawn uniformly, known where they are to be told in place of what was done.
 
+    That is in the last `share` of the rows, and there in every other frame on average.
+
     Args:
       spec: of the actions.
-      lead: leading axes, `(B, T)`.
-      share: of the places, on average.
+      lead: rows and frames, `(B, T)`.
+      share: of the rows.
       rng: decides where, and what.
 
     Returns:
       Arrays: values `[B, T, ...]`, known `[B, T]`.
     """
-    wrong, values = rng.random(lead) < share, spec.null(lead)
+    wrong, values = rng.random(lead) < WRONG, spec.null(lead)
+    wrong[: lead[0] - round(share * lead[0])] = False
     for place in zip(*np.nonzero(wrong), strict=True):
         for name, value in spec.sample(rng).items():
             values[name][place] = value
