@@ -1,6 +1,6 @@
 """Random 16-frame clips a second from a store, beside stable-worldmodel reading the same frames.
 
-    python benchmarks/data.py --peer-python PEER_VENV/bin/python
+    python -m benchmarks.data --peer-python PEER_VENV/bin/python
 
 The peer needs a virtual environment with `pip install stable-worldmodel==0.1.1
 opencv-python-headless imageio` (its base install lacks the last two, and does not
@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
 
 def _compare(args: argparse.Namespace, folder: Path) -> None:
     """Records, exports, takes turns, and writes the figures."""
-    import results
+    from benchmarks import results
 
     _record(folder / "store", args.episodes, args.frames)
     ours = _Worker(sys.executable, "ours", folder)
@@ -74,7 +74,7 @@ def _compare(args: argparse.Namespace, folder: Path) -> None:
     peer.close()
     path = results.write(
         "data",
-        command="python benchmarks/data.py --peer-python PEER_VENV/bin/python",
+        command="python -m benchmarks.data --peer-python PEER_VENV/bin/python",
         seeds=[0],
         figures=_figures(rates, facts),
         peer={"name": "stable-worldmodel", "version": facts["peer"]["version"]},
@@ -91,7 +91,7 @@ def _compare(args: argparse.Namespace, folder: Path) -> None:
 
 def _figures(rates: dict[str, list[float]], facts: dict[str, Any]) -> dict[str, Any]:
     """The ratio, what it is made of, and what it costs."""
-    import results
+    from benchmarks import results
 
     best = max(("peer 0", "peer 2"), key=lambda name: np.mean(rates[name]))
     logs = np.log(np.array(rates["ours cache"]) / np.array(rates[best]))

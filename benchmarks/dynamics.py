@@ -11,7 +11,7 @@ The others need virtual environments of their own:
     git clone https://github.com/nicklashansen/dreamer4 CLONE
     python -m venv A && A/bin/pip install torch==2.13.0 numpy
     python -m venv B && B/bin/pip install torch==2.13.0 dreamer4
-    python benchmarks/dynamics.py --nicklashansen A/bin/python CLONE --pypi B/bin/python
+    python -m benchmarks.dynamics --nicklashansen A/bin/python CLONE --pypi B/bin/python
 """
 
 import argparse
@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from results import figure, write
+
+from benchmarks.results import figure, write
 
 PEERS = Path(__file__).resolve().parent / "peers"
 SHAPE = {
@@ -197,7 +198,7 @@ def main() -> None:
         return
     path = write(
         "dynamics",
-        command="python benchmarks/dynamics.py --nicklashansen PYTHON CLONE --pypi PYTHON",
+        command="python -m benchmarks.dynamics --nicklashansen PYTHON CLONE --pypi PYTHON",
         seeds=[0],
         figures=found,
         shape=SHAPE | {"threads": given.threads, "context": CONTEXT},

@@ -1,6 +1,6 @@
 """Imagined steps a second while an agent learns in its dreams, and what they are of the machine.
 
-    python benchmarks/imagination.py [--rows 64] [--rounds 5]
+    python -m benchmarks.imagination [--rows 64] [--rounds 5]
 
 A world of the shape that the recipe of Craft trains, with random weights: an update dreams
 15 steps from each of so many contexts of 16 frames and learns from them. What committing
@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from dynamics import matmul_rate, median
-from results import write
 
+from benchmarks.dynamics import matmul_rate, median
+from benchmarks.results import write
 from recipes.craft import size_of
 from worldloom.actions import ActionSpec, Categorical
 from worldloom.data.types import Clip
@@ -97,7 +97,7 @@ def main() -> None:
     for name, entry in found.items():
         print(f"{name:<32} {entry['value']:.4g} [{entry['low']:.4g}, {entry['high']:.4g}]")
     if given.publish:
-        command = f"python benchmarks/imagination.py --rows {given.rows} --rounds {given.rounds}"
+        command = f"python -m benchmarks.imagination --rows {given.rows} --rounds {given.rounds}"
         write("imagination", command=command + " --publish", seeds=[0], figures=found)
 
 

@@ -1,7 +1,7 @@
 """Many people on one server: speed, fairness, memory, and what bad company does to the others.
 
-    python benchmarks/load.py runs/quickstart --store stores/quickstart
-    python benchmarks/load.py worldloom/Hop-v0 --short
+    python -m benchmarks.load runs/quickstart --store stores/quickstart
+    python -m benchmarks.load worldloom/Hop-v0 --short
 
 Starts `worldloom play` and plays on it over the loopback device, all players in one
 process. Four parts: one person at the highest speed; a crowd; bad company (messages that
@@ -21,10 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import load_fuzz
-import results
-from load_client import Player, Server, wait_for
-
+from benchmarks import load_fuzz, results
+from benchmarks.load_client import Player, Server, wait_for
 from worldloom.data.check import check_store
 from worldloom.data.store import Store
 from worldloom.play.limits import limits_for
@@ -238,7 +236,7 @@ def publish(given: argparse.Namespace, seen: dict[str, Any]) -> Path:
     }
     return results.write(
         "load",
-        command=shlex.join(["python", "benchmarks/load.py", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "benchmarks.load", *sys.argv[1:]]),
         seeds=[given.seed],
         figures=figures,
         folder=given.out,

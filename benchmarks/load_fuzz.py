@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from load_client import Player, Server
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.load_client import Player, Server
 from worldloom.play import protocol
 from worldloom.play.protocol import MAX_BYTES
 

@@ -1,7 +1,7 @@
 """How a world feels: frames a second and input to frame, over a real local socket.
 
-    python benchmarks/play.py worldloom/Hop-v0
-    python benchmarks/play.py runs/quickstart --store stores/quickstart
+    python -m benchmarks.play worldloom/Hop-v0
+    python -m benchmarks.play runs/quickstart --store stores/quickstart
 
 A program plays with random keys and reads its own clock (`worldloom.play.measure`).
 With `--browser` a headless Chromium plays too, and its page's own round trip,
@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import results
 import torch
 
+from benchmarks import results
 from worldloom.play.measure import measure
 from worldloom.play.server import served_in_thread
 from worldloom.play.session import MakeStart, Session, from_clips, from_seed
@@ -99,7 +99,7 @@ def main() -> None:
             figures[f"page_round_trip_p{share}_ms"] = results.figure(value, unit="ms", n=len(trips))
     path = results.write(
         given.name,
-        command=shlex.join(["python", "benchmarks/play.py", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "benchmarks.play", *sys.argv[1:]]),
         seeds=list(range(given.rounds)),
         figures=figures,
         world=given.world,

@@ -1,6 +1,6 @@
 """The quickstart as a newcomer runs it, once for each training seed, one after the other.
 
-    python benchmarks/quickstart.py --seeds 0 1 2 --out runs/quickstart-seeds
+    python -m benchmarks.quickstart --seeds 0 1 2 --out runs/quickstart-seeds
 
 Each seed is a process of its own with a run folder of its own, OUT/seed-S. One
 that is finished is kept and one that was interrupted goes on, so the same
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import results
+from benchmarks import results
 
 SCORES = {"foreground_gain_db_h1_16": "dB", "headroom_share_h8": "1"}
 WORST = {
@@ -66,7 +66,7 @@ def main() -> None:
 
 def command_text(seeds: Sequence[int], *, smoke: bool) -> str:
     """The command that makes the file again; the folder of the runs changes no figure."""
-    words = ["python", "benchmarks/quickstart.py", "--seeds", *map(str, seeds)]
+    words = ["python", "-m", "benchmarks.quickstart", "--seeds", *map(str, seeds)]
     return shlex.join([*words, *(["--smoke"] if smoke else [])])
 
 

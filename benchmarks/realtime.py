@@ -9,7 +9,7 @@ how to install them), make frames of the 9M shape without decoding them.
 With `--busy` frames are timed in CPU seconds of one thread, not on the wall: what a core of
 one's own would take, where others work on the machine. Never compare the two.
 
-    python benchmarks/realtime.py [--only 9m 2b] [--nicklashansen PYTHON CLONE] [--pypi PYTHON]
+    python -m benchmarks.realtime [--only 9m 2b] [--nicklashansen PYTHON CLONE] [--pypi PYTHON]
 """
 
 import argparse
@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from dynamics import CONTEXT, DREAMS, matmul_rate, rivals
-from results import figure, write
 
+from benchmarks.dynamics import CONTEXT, DREAMS, matmul_rate, rivals
+from benchmarks.results import ROOT, figure, write
 from worldloom.actions import Action, ActionSpec, Binary
 from worldloom.configs import Size, large, nano, small, tiny
 from worldloom.data.types import Clip
@@ -198,10 +198,11 @@ def gpu_rate() -> float:
 def apart(name: str, mode: str, threads: int, busy: bool) -> dict[str, Any] | str:
     """`measure` in a process of its own: what it found, or in words why it found nothing."""
     threads = 1 if CASES[name].alone or busy else threads
-    command = [sys.executable, __file__, "--one", name, "--mode", mode, "--threads", str(threads)]
+    command = [sys.executable, "-m", "benchmarks.realtime", "--one", name, "--mode", mode]
+    command += ["--threads", str(threads)]
     command += ["--busy"] if busy else []
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=ROOT)
     except subprocess.TimeoutExpired:
         return f"took longer than {LIMIT:.0f} s"
     if done.returncode:
@@ -305,7 +306,7 @@ def main() -> None:
     if given.dry:
         return
     chosen = "" if set(given.only) == set(CASES) else " --only " + " ".join(given.only)
-    command = "python benchmarks/realtime.py" + chosen + (" --busy" if given.busy else "")
+    command = "python -m benchmarks.realtime" + chosen + (" --busy" if given.busy else "")
     path = write("realtime", command=command, seeds=[0], figures=found)
     print(f"wrote {path}")
 

@@ -4,7 +4,7 @@
     <!-- headlines: quickstart -->   those that have words below
     <!-- /results -->
 
-`python benchmarks/tables.py` rewrites the text between them; `render` is what
+`python -m benchmarks.tables` rewrites the text between them; `render` is what
 the test compares with. A file that is not there yet is said to be missing.
 """
 

@@ -3,7 +3,7 @@
     python -m recipes.ship runs/hop64 hop --passes 2 --hold 6 --temperature 0.75
 
 The card, src/worldloom/worlds/NAME/CARD.md, is written by hand and stays; its
-tables are made by `python benchmarks/tables.py`.
+tables are made by `python -m benchmarks.tables`.
 """
 
 import argparse

@@ -134,7 +134,7 @@ def test_the_results_are_those_of_the_files() -> None:
     for page in tables.pages():
         text = page.read_text()
         assert tables.BLOCK.search(text), f"{page} has no results"
-        assert tables.render(text) == text, "run: python benchmarks/tables.py"
+        assert tables.render(text) == text, "run: python -m benchmarks.tables"
 
 
 def test_a_stale_result_is_found() -> None:
