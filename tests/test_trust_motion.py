@@ -1,5 +1,6 @@
 """Motion: scenes are where they should be, the simulator passes, planted faults are caught."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_the_simulator_passes_and_the_readout_costs_little(simulator: Verdict):
     for region in motion.REGIONS:
         error = simulator.figures[f"error_{region}"]
         assert error.value is not None and error.value < 0.04 < (error.null or 0)
+
+
+def test_the_primary_figure_is_not_kind_to_who_errs_everywhere_alike(simulator: Verdict):
+    """Backwards is as wrong inside as outside, which a ratio of errors would praise."""
+    verdict = sit(TASK, FilmProbe("backwards", _backwards), SMOKE).verdict
+    assert verdict and simulator.primary.value == pytest.approx(1.0, abs=0.1)
+    assert verdict.primary.value is not None and verdict.primary.value < 0
+
+
+def _backwards(film: Film) -> Film:
+    discs = (replace(disc, speed=(-disc.speed[0], -disc.speed[1])) for disc in film.discs)
+    return replace(film, discs=tuple(discs))
 
 
 @pytest.mark.parametrize("name", ["nearest_clip", "capped_speed"])

@@ -194,20 +194,25 @@ class Motion:
             )
         }
         total = lambda sums: float(_outside(sums.sum(0, keepdims=True))[0])  # noqa: E731
+
+        def skill(some: Sequence[Row]) -> Figure:
+            sums = pooling.table(some, [pooling.value, pooling.null(near), pooling.ceiling])
+            why = f"over the null `{near}`"
+            return pooling.figure(sums, _skill, seed=seed, null=0.0, ceiling=1.0, why=why)
+
+        # A world that knows nothing errs as much inside as outside: the ratio alone flatters it.
         figures = {
+            "skill_outside": skill(by["low"] + by["high"]),
             "ood_over_id": pooling.figure(
                 ratios["own"],
                 _outside,
                 seed=seed,
                 null=total(ratios["null"]),
                 ceiling=total(ratios["best"]),
-            )
+            ),
         }
         for region, some in by.items():
-            sums = pooling.table(some, [pooling.value, pooling.null(near), pooling.ceiling])
-            figures[f"skill_{region}"] = pooling.figure(
-                sums, _skill, seed=seed, null=0.0, ceiling=1.0, why=f"over the null `{near}`"
-            )
+            figures[f"skill_{region}"] = skill(some)
             figures[f"error_{region}"] = pooling.mean_figure(
                 some, seed=seed, null=pooling.mean(some, pooling.null(near)) or 0.0
             )
