@@ -9,6 +9,8 @@ import numpy as np
 from worldloom.agents.choose import choose
 from worldloom.data.record import Keep, record
 from worldloom.data.store import Store
+from worldloom.trust.sitting import sit
+from worldloom.trust.task import Setting, Task, Verdict
 
 SIDE, SQUARE, PACE = 24, 10, 1
 NAME = "Slider-v0"
@@ -46,3 +48,14 @@ def slider_store(
     keep = Keep(max_frames=frames, heldout=heldout)
     record(NAME, path, episodes=episodes, policies=choose("random"), keep=keep, workers=0)
     return Store.open(path)
+
+
+def verdict_of(task: Task, probe: Any, setting: Setting) -> Verdict:
+    found = sit(task, probe, setting).verdict
+    assert found is not None
+    return found
+
+
+def store_of(setting: Setting) -> Store:
+    assert setting.store is not None
+    return setting.store

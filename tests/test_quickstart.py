@@ -166,10 +166,14 @@ def test_several_seeds_run_one_after_the_other_and_finished_ones_are_kept(
     import sys
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    command = [sys.executable, str(BENCHMARKS / "quickstart.py"), "--smoke", "--seeds", "5"]
+    command = [sys.executable, "-m", "benchmarks.quickstart", "--smoke", "--seeds", "5"]
     for attempt in range(2):
         done = subprocess.run(
-            [*command, "--out", str(tmp_path)], capture_output=True, text=True, check=True
+            [*command, "--out", str(tmp_path)],
+            cwd=BENCHMARKS.parent,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert ("worldloom quickstart" in done.stderr) == (attempt == 0)
     content = json.loads((tmp_path / "quickstart.json").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from slider import slider_store
+from slider import slider_store, store_of, verdict_of
 
 from worldloom.actions import ActionSpec, Binary, Categorical, Continuous
 from worldloom.data.store import Store
@@ -15,7 +15,7 @@ from worldloom.trust import inverse
 from worldloom.trust.control import Control
 from worldloom.trust.recorded import Environment, Insider, Moment, begin, draw_items, moments_of
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import NotApplicable, Setting, Verdict
+from worldloom.trust.task import NotApplicable, Setting
 
 TASK = Control(count=12, lessons=(12, 60))
 
@@ -26,19 +26,8 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting("smoke", store=store)
 
 
-def verdict_of(probe: Insider, setting: Setting) -> Verdict:
-    found = sit(TASK, probe, setting).verdict
-    assert found is not None
-    return found
-
-
-def store_of(setting: Setting) -> Store:
-    assert setting.store is not None
-    return setting.store
-
-
 def test_reality_does_what_it_is_told(setting: Setting) -> None:
-    found = verdict_of(Environment(store_of(setting)), setting)
+    found = verdict_of(TASK, Environment(store_of(setting)), setting)
     assert found.passed
     share, answers, delay = (found.figures[n] for n in ("headroom_share_h8", "answers", "delay"))
     assert found.primary is share and share.value == share.ceiling
@@ -50,7 +39,7 @@ def test_reality_does_what_it_is_told(setting: Setting) -> None:
 @pytest.mark.parametrize("name", TASK.faults())
 def test_every_planted_fault_is_caught(setting: Setting, name: str) -> None:
     fault = TASK.faults()[name]
-    found = verdict_of(fault.probe(setting), setting)  # type: ignore[arg-type]
+    found = verdict_of(TASK, fault.probe(setting), setting)  # type: ignore[arg-type]
     assert fault.caught(found), found.sentence
     # And by itself only: no fault looks like another.
     others = [n for n, f in TASK.faults().items() if n != name and f.caught(found)]

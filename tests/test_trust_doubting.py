@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from slider import slider_store
+from slider import slider_store, verdict_of
 from test_doubt import doubting
 from test_dream import make_world
 
@@ -13,7 +13,7 @@ from worldloom.data.store import Store
 from worldloom.trust import recorded
 from worldloom.trust.doubting import STEPS, Doubter, DoubtTask, exchanged
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import Setting, Verdict
+from worldloom.trust.task import Setting
 from worldloom.trust.worldprobe import WorldProbe, told
 
 TASK = DoubtTask(count=40)
@@ -26,14 +26,8 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting("smoke", store=store)
 
 
-def verdict_of(probe: Doubter, setting: Setting) -> Verdict:
-    found = sit(TASK, probe, setting).verdict
-    assert found is not None
-    return found
-
-
 def test_who_knows_its_chances_is_to_be_believed(setting: Setting) -> None:
-    found = verdict_of(Doubter(setting), setting)
+    found = verdict_of(TASK, Doubter(setting), setting)
     auroc, ece = found.primary, found.figures["ece"]
     assert auroc.value is not None and auroc.value > 0.8 and auroc.ceiling == 1
     assert ece.value is not None and ece.value < 0.1
@@ -47,7 +41,7 @@ def test_who_knows_its_chances_is_to_be_believed(setting: Setting) -> None:
 @pytest.mark.parametrize("name", TASK.faults())
 def test_every_planted_fault_is_caught(setting: Setting, name: str) -> None:
     fault = TASK.faults()[name]
-    found = verdict_of(fault.probe(setting), setting)  # type: ignore[arg-type]
+    found = verdict_of(TASK, fault.probe(setting), setting)  # type: ignore[arg-type]
     assert fault.caught(found), (found.sentence, found.figures["ece"])
     others = [n for n, f in TASK.faults().items() if n != name and f.caught(found)]
     assert others == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from evaluate_worlds import hop_store
-from slider import slider_store
+from slider import slider_store, store_of, verdict_of
 from torch import Tensor
 
 from worldloom.data.store import Store
@@ -17,7 +17,7 @@ from worldloom.trust.look import Lengths, Look
 from worldloom.trust.probe import Rollout
 from worldloom.trust.recorded import Environment
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import Setting, Verdict
+from worldloom.trust.task import Setting
 
 TASK = Look(count=6, updates=25, lengths=Lengths((8, 32), 4, 24))
 
@@ -28,19 +28,8 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting("smoke", store=store)
 
 
-def verdict_of(probe: Any, setting: Setting) -> Verdict:
-    found = sit(TASK, probe, setting).verdict
-    assert found is not None
-    return found
-
-
-def store_of(setting: Setting) -> Store:
-    assert setting.store is not None
-    return setting.store
-
-
 def test_reality_looks_real(setting: Setting) -> None:
-    found = verdict_of(Environment(store_of(setting)), setting)
+    found = verdict_of(TASK, Environment(store_of(setting)), setting)
     told, idling = found.primary, found.figures["idling"]
     assert found.passed and told is found.figures["told_apart"] and told.value == 0.5
     assert told.null is not None and told.null > 0.8  # who looks can see a blur
@@ -51,7 +40,7 @@ def test_reality_looks_real(setting: Setting) -> None:
 @pytest.mark.parametrize("name", ["tinted", "darkens"])
 def test_pictures_that_are_off_are_seen(setting: Setting, name: str) -> None:
     fault = TASK.faults()[name]
-    found = verdict_of(fault.probe(setting), setting)
+    found = verdict_of(TASK, fault.probe(setting), setting)
     assert fault.caught(found), found.sentence
     other = TASK.faults()["darkens" if name == "tinted" else "tinted"]
     assert name == "darkens" or not other.caught(found)
@@ -71,7 +60,7 @@ def test_without_an_environment_pictures_and_idling_are_still_asked(setting: Set
     store = store_of(setting)
     bare = Store(store.path, replace(store.info, env=""), list(store.episodes))
     painted = TASK.faults()["darkens"].probe(setting)  # whose own recordings lead back
-    found = verdict_of(painted, replace(setting, store=bare))
+    found = verdict_of(TASK, painted, replace(setting, store=bare))
     idling = found.figures["idling"]
     assert idling.low is not None and idling.low > 1 and "no real" in idling.why
     assert found.figures["told_apart"].value is not None

@@ -223,12 +223,7 @@ def train_dream(
         world = load_agent(run, drawn)
         assert world.agent is not None
         world.to(group.device)
-        if dreaming.heeds_doubt and world.doubt is None:
-            raise WorldloomError(
-                f"caution needs a world that doubts; that of `{run / 'agent'}`, drawn in "
-                f"{world.sampler.passes} passes, has no doubt fitted to it",
-                f"worldloom train doubt {run} {store.path} --of agent",
-            )
+        _require_doubt(world, dreaming, run, store)
         identity = weights_hash(run / "agent")
         if stage is not None and stage.config["agent"] != identity:
             raise WorldloomError(
@@ -238,11 +233,7 @@ def train_dream(
         task = dreaming.task or world.agent.shape.tasks[0]
         world.agent.task(task)  # says so where the agent does not know it
         cache = open_cache(store, run, stage, options)
-        if not any((cache.rewards(i) != 0).any() for i in range(len(cache))):
-            raise WorldloomError(
-                f"store `{store.path}` has no rewards, so there is nothing to dream of",
-                "record with an environment that gives rewards; cloning needs none",
-            )
+        _require_rewards(cache)
         if stage is None:
             facts = describe(
                 "dream",
@@ -258,6 +249,25 @@ def train_dream(
         if stage.done:
             return True
         return _fit(stage, cache, world, options, group)
+
+
+def _require_doubt(world: DreamWorld, dreaming: Dreaming, run: Path, store: Store) -> None:
+    """Raises where doubt is to be heeded of a world that has none."""
+    if dreaming.heeds_doubt and world.doubt is None:
+        raise WorldloomError(
+            f"caution needs a world that doubts; that of `{run / 'agent'}`, drawn in "
+            f"{world.sampler.passes} passes, has no doubt fitted to it",
+            f"worldloom train doubt {run} {store.path} --of agent",
+        )
+
+
+def _require_rewards(cache: ClipCache) -> None:
+    """Raises where recordings pay nothing: there is nothing to dream of."""
+    if not any((cache.rewards(i) != 0).any() for i in range(len(cache))):
+        raise WorldloomError(
+            f"store `{cache.store.path}` has no rewards, so there is nothing to dream of",
+            "record with an environment that gives rewards; cloning needs none",
+        )
 
 
 def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, group: Ranks) -> bool:

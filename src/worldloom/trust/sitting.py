@@ -49,7 +49,6 @@ def sit(
     identity: str = "",
     nulls: Mapping[str, Probe] | None = None,
     known: Sequence[Row] = (),
-    run: Mapping[str, Any] | None = None,
     tell: Tell = lambda share, words: None,
 ) -> Sat:
     """Lets a probe sit a task, or what is left of it.
@@ -63,7 +62,6 @@ def sit(
       nulls: beside the task's own, such as untrained networks of the same shape.
       known: rows of the same exam by another world, from which nulls and ceiling are taken; by
         default they are asked.
-      run: facts of this machine and time for the header, which no comparison reads.
       tell: progress.
     """
     why = lacking(probe, task.requires)
@@ -79,7 +77,7 @@ def sit(
     except NotApplicable as reason:
         return Sat(task, None, f"{reason.message}: {reason.hint}")
     if sheet is not None and len(rows) and "finished" not in sheet.header.get("run", {}):
-        facts = {**(run or {}), "seconds": round(time.monotonic() - began, 2), "finished": True}
+        facts = {"seconds": round(time.monotonic() - began, 2), "finished": True}
         sheet.note({**header, "run": facts})
     verdict = task.judge(rows, seed=setting.seed)
     for name, figure in verdict.figures.items():

@@ -22,8 +22,9 @@ from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip, Episode
 from worldloom.envs.hop import FPS, KEYS
 from worldloom.evaluate.report import Figure
-from worldloom.trust import cloning, films, hopping, pooling
+from worldloom.trust import cloning, earning, films, hopping
 from worldloom.trust.cloning import Lens, Policy
+from worldloom.trust.earning import PROBED
 from worldloom.trust.encoders import (
     WIDTH,
     Blind,
@@ -76,8 +77,6 @@ EXTENT: Mapping[Budget, Extent] = {
     "quick": Extent(100, (0.01, 0.1, 1.0), 20, 12, 40, 6, 400, 200, 60),
     "full": Extent(300, (0.01, 0.1, 1.0), 64, 200, 96, 30, 1500, 4000, 2000),
 }
-PROBED = {view: f"probed {view}" for view in VIEWS}
-"""Splits of the items from which action and state are read."""
 
 
 @dataclass(frozen=True)
@@ -220,37 +219,7 @@ class Transfer:
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """More than the frame-stack autoencoder earns, over shared starts."""
-        played = [row for row in rows if row.split in VIEWS]
-        probed = [row for row in rows if row.split in PROBED.values()]
-        gain = _gain(played, pooling.null("stack"), seed=seed)
-        figures = {"gain": gain}
-        for view in VIEWS:
-            some = [row for row in played if row.split == view]
-            figures[f"gain_{view}"] = _gain(some, pooling.null("stack"), seed=seed)
-        names = pooling.nulls(rows)
-        raw = [name for name in names if name.startswith("untrained")]
-        for name in (name for name in names if name not in ("stack", *raw)):
-            figures[f"gain_over_{name}"] = _gain(played, pooling.null(name), seed=seed)
-        if raw:
-            figures["gain_over_untrained"] = _gain(played, _average(raw), seed=seed)
-        chance = pooling.mean(played, pooling.null("blind")) or 0.0
-        figures["area"] = pooling.mean_figure(played, seed=seed, null=chance)
-        for share in sorted(played[0].extra["returns"], key=float):
-            figures[f"return_{float(share):.0%}"] = _kept(
-                played, lambda extra, s=share: extra["returns"][s], "blind", seed=seed
-            )
-        for name in ("inverse", "place_error", "speed_error"):
-            unit = "px" if "error" in name else "1"
-            figures[name] = _kept(
-                probed, lambda extra, n=name: extra.get(n), "image", seed=seed, unit=unit
-            )
-        passed = gain.low is not None and gain.low > 0
-        worse = gain.high is not None and gain.high < 0
-        how = "more" if passed else "less" if worse else "no more"
-        sentence = (
-            f"who imitates with its features earns {how} than with a frame-stack autoencoder's"
-        )
-        return Verdict(figures, passed, sentence)
+        return earning.judge(rows, seed=seed)
 
     def faults(self) -> Mapping[str, Fault]:
         """One whose past is in disorder, one whose labels are."""
@@ -393,36 +362,6 @@ def _read(probe: Probe, view: View, items: Sequence[Item], ready: Ready) -> list
         }
         answers.append(Answer(None, facts))
     return answers
-
-
-def _gain(rows: Sequence[Row], other: pooling.Column, *, seed: int) -> Figure:
-    """What is earned more than by another, on the same starts."""
-    best = pooling.table(rows, [pooling.ceiling, other])
-    return pooling.figure(
-        pooling.table(rows, [pooling.value, other]),
-        pooling.gap,
-        seed=seed,
-        null=0.0,
-        ceiling=float(pooling.gap(best.sum(0, keepdims=True))[0]) if len(best) else None,
-    )
-
-
-def _average(names: Sequence[str]) -> pooling.Column:
-    return lambda row: float(np.mean([row.null[name] or 0.0 for name in names]))
-
-
-def _kept(rows: Sequence[Row], of: Any, null: str, *, seed: int, unit: str = "1") -> Figure:
-    """The mean of a number that was kept beside answers, with a null's and the ceiling's."""
-    beside = lambda name: lambda row: of(row.extra["beside"][name])  # noqa: E731
-    own = pooling.table(rows, [lambda row: of(row.extra)])
-    return pooling.figure(
-        own,
-        pooling.ratio(1, 0),
-        seed=seed,
-        null=pooling.mean(rows, beside(null)) or 0.0,
-        ceiling=pooling.mean(rows, beside("ceiling")),
-        unit=unit,
-    )
 
 
 def _not_above(figure: Figure) -> bool:
