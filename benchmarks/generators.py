@@ -14,14 +14,19 @@ from collections.abc import Callable
 from itertools import count
 
 from benchmarks import rates, results
-from worldloom.trust import combo, films, gladder, motion, returning, rooms, voe2d
-from worldloom.trust.combo import Combo
-from worldloom.trust.gladder import Gladder
-from worldloom.trust.motion import Motion
-from worldloom.trust.returning import Return
-from worldloom.trust.rooms import RoomsTask
 from worldloom.trust.task import Item, Setting, Task
-from worldloom.trust.voe2d import Voe2d
+from worldloom.trust.tasks import combo, motion
+from worldloom.trust.tasks.combo import Combo
+from worldloom.trust.tasks.gladder import task as gladder
+from worldloom.trust.tasks.gladder.task import Gladder
+from worldloom.trust.tasks.motion import Motion
+from worldloom.trust.tasks.returning import task as returning
+from worldloom.trust.tasks.returning.task import Return
+from worldloom.trust.tasks.rooms import task as rooms
+from worldloom.trust.tasks.rooms.task import RoomsTask
+from worldloom.trust.tasks.scenes import films
+from worldloom.trust.tasks.voe2d import task as voe2d
+from worldloom.trust.tasks.voe2d.task import Voe2d
 
 MAKERS: dict[str, tuple[Task, Callable[[Item], object]]] = {
     "motion": (Motion(), lambda item: films.shoot([motion._film(item)], motion.FRAMES)),

@@ -25,10 +25,10 @@ from benchmarks import results
 from benchmarks.rates import Figures
 from worldloom import seeding
 from worldloom.evaluate.statistics import wilson
+from worldloom.trust.listed import named
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Task, Verdict
-from worldloom.trust.tasks import named
 
 TASKS = ("motion", "gladder", "voe2d", "combo", "rooms", "return")
 COINS = {"voe2d", "return"}

@@ -50,6 +50,11 @@ ONLY = {
 }
 
 
+# Within the suite: its tasks know no report, its frame knows no task but where they are listed.
+NOT_WITHIN = {"trust.tasks": {"report", "listed", "suite"}, "trust.report": {"tasks", "listed"}}
+LISTED = PACKAGE / "trust" / "listed.py"
+
+
 def part(path: Path) -> str:
     """The part of the house that a file belongs to: `data`, `world`, …"""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -87,6 +92,29 @@ def _forbidden(own: str, name: str) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_imports_only_what_its_part_may_know(path: Path) -> None:
     assert offences(part(path), imports(ast.parse(path.read_text()))) == []
+
+
+def entangled(path: Path, names: set[str]) -> list[str]:
+    """The imports among `names` by which frame, tasks and report of the suite know too much."""
+    inside = ".".join(path.relative_to(PACKAGE).parts[:-1])
+    part_of = next((part for part in NOT_WITHIN if inside.startswith(part)), "")
+    barred = NOT_WITHIN.get(part_of, set() if path == LISTED else {"tasks", "listed"})
+    return [name for name in sorted(names) if [*name.split("."), "", ""][2] in barred]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "trust").rglob("*.py")), ids=lambda path: str(path.name)
+)
+def test_frame_tasks_and_report_of_the_suite_stay_apart(path: Path) -> None:
+    names = {name for name in imports(ast.parse(path.read_text())) if ".trust" in name}
+    assert entangled(path, names) == []
+
+
+def test_the_rule_within_the_suite_can_fail() -> None:
+    suite, rooms = PACKAGE / "trust" / "suite.py", PACKAGE / "trust" / "tasks" / "rooms" / "task.py"
+    assert entangled(suite, {"worldloom.trust.tasks.motion.Motion"})
+    assert entangled(rooms, {"worldloom.trust.report.card.publish"})
+    assert entangled(LISTED, {"worldloom.trust.tasks.motion.Motion"}) == []
 
 
 def test_the_rule_can_fail() -> None:

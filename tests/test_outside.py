@@ -12,9 +12,9 @@ from worldloom.actions import Action, ActionSpec, Categorical
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.trust.check import check_probe
-from worldloom.trust.motion import Motion
 from worldloom.trust.suite import run_suite
 from worldloom.trust.task import Setting
+from worldloom.trust.tasks.motion import Motion
 from worldloom.trust.worldprobe import WorldProbe
 
 pytest.importorskip("torchrl")
@@ -141,4 +141,4 @@ def test_it_sits_a_task_beside_untrained_networks_of_its_shape(tmp_path: Path):
     with pytest.raises(WorldloomError, match="no store is named"):
         families.grown(name, Setting("smoke"), lambda share, words: None)
     with pytest.raises(WorldloomError, match="is no family of worlds: it lacks train, untrained"):
-        families.grown("worldloom.trust.motion:Motion", setting, lambda share, words: None)
+        families.grown("worldloom.trust.tasks.motion:Motion", setting, lambda share, words: None)

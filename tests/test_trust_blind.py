@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.trust import blind, events, matching, sentences
-from worldloom.trust.blind import NAMES, Blind, Speaker
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import NotApplicable, Setting
+from worldloom.trust.tasks.blind import events, matching, sentences
+from worldloom.trust.tasks.blind import task as blind
+from worldloom.trust.tasks.blind.task import NAMES, Blind, Speaker
 
 SMOKE = Setting("smoke")
 TONGUE = np.random.default_rng(5).normal(size=(len(NAMES), 24))

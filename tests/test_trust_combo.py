@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from worldloom.trust import combo
-from worldloom.trust.combo import COUNTS, Combo
-from worldloom.trust.films import Film, FilmProbe
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Variants
+from worldloom.trust.tasks import combo
+from worldloom.trust.tasks.combo import COUNTS, Combo
+from worldloom.trust.tasks.scenes.films import Film, FilmProbe
 
 SMOKE = Setting("smoke")
 TASK = Combo(clips=1)

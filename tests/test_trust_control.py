@@ -11,11 +11,11 @@ from slider import slider_store, store_of, verdict_of
 from worldloom.actions import ActionSpec, Binary, Categorical, Continuous
 from worldloom.data.store import Store
 from worldloom.data.types import Episode
-from worldloom.trust import inverse
-from worldloom.trust.control import Control
 from worldloom.trust.recorded import Environment, Insider, Moment, begin, draw_items, moments_of
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import NotApplicable, Setting
+from worldloom.trust.tasks.control import inverse
+from worldloom.trust.tasks.control.task import Control
 
 TASK = Control(count=12, lessons=(12, 60))
 

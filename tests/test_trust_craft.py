@@ -14,13 +14,14 @@ from worldloom.data.types import Clip
 from worldloom.envs import CRAFT, HOP
 from worldloom.envs.gym import GymWorld
 from worldloom.envs.make import Setup
-from worldloom.trust import craftjudge, craftplay, craftruns
-from worldloom.trust.craft import Craft, done_in
-from worldloom.trust.craftlite import Craftlite
 from worldloom.trust.probe import Rollout
 from worldloom.trust.sitting import sit
 from worldloom.trust.suite import run_suite
 from worldloom.trust.task import Setting, Verdict
+from worldloom.trust.tasks.craft import games, runs
+from worldloom.trust.tasks.craft.craftlite import Craftlite
+from worldloom.trust.tasks.craft.task import Craft, done_in
+from worldloom.trust.tasks.craft.verdict import pearson, ranks, violation
 from worldloom.world import Step, WorldSpec
 
 SMOKE, TASK = Setting("smoke"), Craft()
@@ -94,7 +95,7 @@ def test_what_no_recording_shows_is_asked_for_apart(tmp_path: Path):
     keep = Keep(max_frames=120, heldout=0.0)
     record(Setup(CRAFT), path, episodes=1, policies=choose("novice"), workers=0, keep=keep)
     store = Store.open(path)
-    assert craftplay.DEEDS[-1] not in done_in(store), "a novice makes no iron pickaxe"
+    assert games.DEEDS[-1] not in done_in(store), "a novice makes no iron pickaxe"
     items = TASK.items(replace(SMOKE, store=store))
     unseen = {item.facts["words"] for item in items if item.split == "U"}
     seen = {item.facts["words"] for item in items if item.split == "L"}
@@ -110,21 +111,20 @@ class Forgetful(Craftlite):
 
 
 def test_a_probe_that_keeps_no_states_is_led_again_and_gets_the_same():
-    game = craftplay.play(TASK.items(SMOKE)[0].seed, "expert")
-    moment = craftruns.Moment(game, 50, 3)
+    game = games.play(TASK.items(SMOKE)[0].seed, "expert")
+    moment = runs.Moment(game, 50, 3)
     returns = [
-        craftruns.imagined(probe("p", "everything"), [moment], 4)
-        for probe in (Craftlite, Forgetful)
+        runs.imagined(probe("p", "everything"), [moment], 4) for probe in (Craftlite, Forgetful)
     ]
     assert np.array_equal(*returns) and returns[0].max() > 0
 
 
 def test_a_planner_is_promised_and_not_paid_by_who_makes_everything():
-    moments = [craftruns.Moment(craftplay.play(5 << 32, "novice"), 30, seed) for seed in (1, 2)]
-    how = craftruns.Search(24, 2, 4)
-    promised, paid = craftruns.promised(Craftlite("p", "everything"), moments, how)
+    moments = [runs.Moment(games.play(5 << 32, "novice"), 30, seed) for seed in (1, 2)]
+    how = runs.Search(24, 2, 4)
+    promised, paid = runs.promised(Craftlite("p", "everything"), moments, how)
     assert (promised > paid + 1).all()
-    honest = craftruns.promised(Craftlite(), moments, how)
+    honest = runs.promised(Craftlite(), moments, how)
     assert honest[0] == pytest.approx(honest[1], abs=1e-5)
 
 
@@ -140,12 +140,12 @@ def test_ranks_and_their_violation_against_the_definition():
                 if np.sign(real[row, i] - real[row, j]) != np.sign(dreamt[row, i] - dreamt[row, j])
             ]
             worst.append(max(pairs, default=0.0))
-        assert craftjudge.violation(dreamt, real)[row] == pytest.approx(np.mean(worst))
+        assert violation(dreamt, real)[row] == pytest.approx(np.mean(worst))
         by_hand = np.corrcoef(dreamt[row], real[row])[0, 1]
-        assert craftjudge.pearson(dreamt, real)[row] == pytest.approx(by_hand)
-    assert craftjudge.ranks(np.array([[3.0, 1.0, 3.0]])).tolist() == [[2.0, 0.5, 2.0]]
-    assert craftjudge.violation(real, real).max() == 0
-    assert np.isnan(craftjudge.pearson(np.zeros((1, 6)), real[:1]))
+        assert pearson(dreamt, real)[row] == pytest.approx(by_hand)
+    assert ranks(np.array([[3.0, 1.0, 3.0]])).tolist() == [[2.0, 0.5, 2.0]]
+    assert violation(real, real).max() == 0
+    assert np.isnan(pearson(np.zeros((1, 6)), real[:1]))
 
 
 class Shell:

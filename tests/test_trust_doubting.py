@@ -11,9 +11,9 @@ from test_dream import make_world
 
 from worldloom.data.store import Store
 from worldloom.trust import recorded
-from worldloom.trust.doubting import STEPS, Doubter, DoubtTask, exchanged
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
+from worldloom.trust.tasks.doubt.task import STEPS, Doubter, DoubtTask, exchanged
 from worldloom.trust.worldprobe import WorldProbe, told
 
 TASK = DoubtTask(count=40)

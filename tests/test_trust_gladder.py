@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from worldloom.trust import gladder, ridge
-from worldloom.trust.gladder import Analytic, Gladder
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
+from worldloom.trust.tasks.gladder import task as gladder
+from worldloom.trust.tasks.gladder.task import Analytic, Gladder
+from worldloom.trust.tasks.reading import ridge
 
 SMOKE = Setting("smoke")
 TASK = Gladder(count=16)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
-from worldloom.trust import telling
-from worldloom.trust.look import Lengths, Look
 from worldloom.trust.probe import Rollout
 from worldloom.trust.recorded import Environment
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
+from worldloom.trust.tasks.look import telling
+from worldloom.trust.tasks.look.task import Lengths, Look
 
 TASK = Look(count=6, updates=25, lengths=Lengths((8, 32), 4, 24))
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worldloom.trust import films, motion
-from worldloom.trust.films import Film, FilmProbe
-from worldloom.trust.motion import Motion
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Verdict
+from worldloom.trust.tasks import motion
+from worldloom.trust.tasks.motion import Motion
+from worldloom.trust.tasks.scenes import films
+from worldloom.trust.tasks.scenes.films import Film, FilmProbe
 
 SMOKE = Setting("smoke")
 TASK = Motion(clips=6)

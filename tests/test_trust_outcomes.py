@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from worldloom.envs import hop
-from worldloom.trust import chances, outcomes, outcomespaper, paper
-from worldloom.trust.chances import GAMES, Futures, Question, Thrower, ask
-from worldloom.trust.drawn import compare, weigh
-from worldloom.trust.outcomes import Outcomes
+from worldloom.trust import paper
 from worldloom.trust.paper import Malformed
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Verdict, variant
+from worldloom.trust.tasks.outcomes import chances
+from worldloom.trust.tasks.outcomes import paper as outcomespaper
+from worldloom.trust.tasks.outcomes import task as outcomes
+from worldloom.trust.tasks.outcomes.chances import GAMES, Futures, Question, Thrower, ask
+from worldloom.trust.tasks.outcomes.drawn import compare, weigh
+from worldloom.trust.tasks.outcomes.task import Outcomes
 
 SMOKE, TASK = Setting("smoke"), Outcomes()
 

@@ -10,12 +10,16 @@ import pytest
 from PIL import Image
 
 from worldloom.errors import WorldloomError
-from worldloom.trust import mappers, paper, rooms, roomspaper, voe2d
-from worldloom.trust.films import FilmProbe
-from worldloom.trust.motion import Motion
-from worldloom.trust.rooms import RoomsTask
+from worldloom.trust import paper
 from worldloom.trust.task import Setting
-from worldloom.trust.voe2d import Voe2d
+from worldloom.trust.tasks.motion import Motion
+from worldloom.trust.tasks.rooms import mappers
+from worldloom.trust.tasks.rooms import paper as roomspaper
+from worldloom.trust.tasks.rooms import task as rooms
+from worldloom.trust.tasks.rooms.task import RoomsTask
+from worldloom.trust.tasks.scenes.films import FilmProbe
+from worldloom.trust.tasks.voe2d import task as voe2d
+from worldloom.trust.tasks.voe2d.task import Voe2d
 
 SMOKE = Setting("smoke")
 

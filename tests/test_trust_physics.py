@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from worldloom.trust import discs, physics
-from worldloom.trust.physics import FRAME, Scenes
+from worldloom.trust.tasks.scenes import discs, physics
+from worldloom.trust.tasks.scenes.physics import FRAME, Scenes
 
 
 def scenes(place, speed, *, pull=0.0, radius=1.0, mass=1.0, **more) -> Scenes:

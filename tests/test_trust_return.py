@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from worldloom.trust import curtain, halflife, returning, trips
 from worldloom.trust.probe import Probe
-from worldloom.trust.rememberers import Rememberer
-from worldloom.trust.returning import Return
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Verdict
-from worldloom.trust.trips import LOOK, make_trip
+from worldloom.trust.tasks.returning import curtain, trips
+from worldloom.trust.tasks.returning import task as returning
+from worldloom.trust.tasks.returning.rememberers import Rememberer
+from worldloom.trust.tasks.returning.task import Return
+from worldloom.trust.tasks.returning.trips import LOOK, make_trip
+from worldloom.trust.tasks.returning.verdict import fitted
 
 SMOKE = Setting("smoke")
 TASK = Return(count=5, gaps=(8, 16, 32, 64))
@@ -122,10 +124,10 @@ def test_half_life_is_where_choices_have_fallen_halfway() -> None:
         left = 1 / (1 + np.exp(2.0 * (np.log2(gaps) - np.log2(true))))
         rate = 0.5 + 0.45 * left
         sums = np.stack([300 * rate, np.full(7, 300.0)], 1)[None]
-        assert halflife.fitted(sums, gaps)[0] == pytest.approx(true, rel=0.25)
+        assert fitted(sums, gaps)[0] == pytest.approx(true, rel=0.25)
     flat = np.stack([np.full(7, 270.0), np.full(7, 300.0)], 1)[None]
-    assert halflife.fitted(flat, gaps)[0] == 512
-    assert np.isnan(halflife.fitted(flat * [0.5, 1], gaps)[0])
+    assert fitted(flat, gaps)[0] == 512
+    assert np.isnan(fitted(flat * [0.5, 1], gaps)[0])
 
 
 def test_recordings_are_made_once(tmp_path, monkeypatch) -> None:

@@ -7,13 +7,21 @@ import pytest
 import torch
 
 from worldloom.envs.rooms_plan import CLOSED, NOTHING, OPEN, make_plan
-from worldloom.trust import apartments, mappers, planreader, rooms
-from worldloom.trust.apartments import Views, ask, draw_world, fair, graph_class, split_of
-from worldloom.trust.mappers import Mapper
-from worldloom.trust.planreader import confusion, matthews
-from worldloom.trust.rooms import ACTIONS, RoomsTask
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
+from worldloom.trust.tasks.rooms import apartments, mappers, planreader
+from worldloom.trust.tasks.rooms import task as rooms
+from worldloom.trust.tasks.rooms.apartments import (
+    Views,
+    ask,
+    draw_world,
+    fair,
+    graph_class,
+    split_of,
+)
+from worldloom.trust.tasks.rooms.mappers import Mapper
+from worldloom.trust.tasks.rooms.planreader import confusion, matthews
+from worldloom.trust.tasks.rooms.task import ACTIONS, RoomsTask
 
 SMOKE = Setting("smoke")
 

@@ -15,14 +15,16 @@ from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
-from worldloom.trust import card, clips, compare, films
-from worldloom.trust import profile as profile_
-from worldloom.trust.films import Film, FilmProbe
-from worldloom.trust.motion import Motion
+from worldloom.trust import clips
+from worldloom.trust.listed import all_tasks, named
+from worldloom.trust.report import card, compare
+from worldloom.trust.report import profile as profile_
 from worldloom.trust.rows import Row
 from worldloom.trust.suite import Profile, run_suite
 from worldloom.trust.task import NotApplicable, Setting, Variants, variant
-from worldloom.trust.tasks import all_tasks, named
+from worldloom.trust.tasks.motion import Motion
+from worldloom.trust.tasks.scenes import films
+from worldloom.trust.tasks.scenes.films import Film, FilmProbe
 from worldloom.trust.worldprobe import WorldProbe
 from worldloom.verbs import trust as verb
 from worldloom.world import Step, WorldSpec

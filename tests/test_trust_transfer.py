@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from worldloom.data.types import Clip
-from worldloom.trust import cloning, encoders, hopping
-from worldloom.trust.encoders import Comparing, Informed
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Verdict
-from worldloom.trust.transfer import Extent, Transfer, _area
+from worldloom.trust.tasks.transfer import cloning, encoders, hopping
+from worldloom.trust.tasks.transfer.encoders import Comparing, Informed
+from worldloom.trust.tasks.transfer.task import Extent, Transfer, _area
 
 SMOKE = Setting("smoke")
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from worldloom.trust import films, voe2d
-from worldloom.trust.films import FilmProbe
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
-from worldloom.trust.voe2d import PROPERTIES, SEAM, Voe2d
+from worldloom.trust.tasks.scenes import films
+from worldloom.trust.tasks.scenes.films import FilmProbe
+from worldloom.trust.tasks.voe2d import task as voe2d
+from worldloom.trust.tasks.voe2d.task import PROPERTIES, SEAM, Voe2d
 
 SMOKE = Setting("smoke")
 TASK = Voe2d()

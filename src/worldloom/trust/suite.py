@@ -22,7 +22,7 @@ from worldloom.data.store import Store
 from worldloom.errors import WorldloomError
 from worldloom.trust.clips import film_worst
 from worldloom.trust.probe import Probe, lacking
-from worldloom.trust.profile import Entry, Profile, spread
+from worldloom.trust.report.profile import Entry, Profile, spread
 from worldloom.trust.sitting import Sat, Tell, sit
 from worldloom.trust.task import (
     Budget,

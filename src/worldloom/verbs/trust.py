@@ -11,7 +11,7 @@ from worldloom.verbs.parse import on_interrupt
 
 if TYPE_CHECKING:
     from worldloom.progress import Progress
-    from worldloom.trust.profile import Profile
+    from worldloom.trust.report.profile import Profile
     from worldloom.trust.task import Setting, Task
 
 FAILED = 3
@@ -52,8 +52,8 @@ def trust(
     import json as encoder
 
     from worldloom.progress import Progress
-    from worldloom.trust.card import publish
-    from worldloom.trust.tasks import all_tasks, named
+    from worldloom.trust.listed import all_tasks, named
+    from worldloom.trust.report.card import publish
 
     _check_words(run, export, grade, training_seeds)
     chosen = [named(name) for name in tasks] or all_tasks()
@@ -85,8 +85,8 @@ def compare(reports: tuple[str, ...], *, every: bool = False, json: bool = False
     """
     import json as encoder
 
-    from worldloom.trust.compare import line_up, to_text
-    from worldloom.trust.profile import Profile
+    from worldloom.trust.report.compare import line_up, to_text
+    from worldloom.trust.report.profile import Profile
 
     found = [Profile.load(Path(report)) for report in reports]
     print(encoder.dumps(line_up(found), indent=1) if json else to_text(found, every=every))
@@ -206,7 +206,7 @@ def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any
 
 def _fail(profile: "Profile", wanted: list[str], folder: Path) -> None:
     """Raises where a task was not passed that had to be; one without a verdict was not."""
-    from worldloom.trust.profile import mark
+    from worldloom.trust.report.profile import mark
 
     lost = [entry for entry in profile.entries if entry.task in wanted and entry.passed is not True]
     if lost:

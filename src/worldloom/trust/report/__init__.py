@@ -1,0 +1,1 @@
+"""What is shown of an exam: profile, charts, card, several reports side by side."""

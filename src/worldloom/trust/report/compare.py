@@ -1,0 +1,138 @@
+"""Several worlds side by side: the same figures of their reports, with intervals.
+
+Knows profiles; says who passed what, and never who is best.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from worldloom.errors import WorldloomError
+from worldloom.evaluate.report import Figure, number, span
+from worldloom.trust.report.profile import FORMAT, Entry, Profile, mark
+
+
+def line_up(profiles: Sequence[Profile]) -> dict[str, Any]:
+    """The contents of a comparison as plain values.
+
+    Raises:
+      WorldloomError: there is nothing to compare, or these are different exams.
+    """
+    _check(profiles)
+    names = labels(profiles)
+    tasks: dict[str, Any] = {}
+    for task in _tasks(profiles):
+        entries = [_entry(profile, task) for profile in profiles]
+        figures = _names([entry for entry in entries if entry is not None])
+        tasks[task] = {
+            "worlds": {
+                name: None
+                if entry is None
+                else {"passed": entry.passed, "why": entry.why, "sentence": entry.sentence}
+                for name, entry in zip(names, entries, strict=True)
+            },
+            "figures": {
+                figure: {
+                    name: None
+                    if entry is None or figure not in entry.figures
+                    else vars(entry.figures[figure])
+                    for name, entry in zip(names, entries, strict=True)
+                }
+                for figure in figures
+            },
+        }
+    worlds = {
+        name: {"world": p.world, "weights": p.identity, "budget": p.budget, "seed": p.seed}
+        for name, p in zip(names, profiles, strict=True)
+    }
+    return {"format": FORMAT, "worlds": worlds, "tasks": tasks}
+
+
+def to_text(profiles: Sequence[Profile], *, every: bool = False) -> str:
+    """For a terminal: one block a task, one line a world.
+
+    Args:
+      profiles: of the same exam.
+      every: all figures of a task in place of the first.
+    """
+    _check(profiles)
+    names = labels(profiles)
+    wide = max(len(name) for name in names) + 2
+    lines = [f"{', '.join(names)} ({profiles[0].budget}, seed {profiles[0].seed})", ""]
+    for task in _tasks(profiles):
+        entries = [_entry(profile, task) for profile in profiles]
+        known = [entry for entry in entries if entry is not None]
+        lines.append(f"{task}: {known[0].claim}")
+        for name, entry in zip(names, entries, strict=True):
+            words = "did not sit it" if entry is None else mark(entry)
+            lines.append(f"  {name:<{wide}}{words:<16}{'' if entry is None else _said(entry)}")
+        for figure in _names(known)[: None if every else 1]:
+            lines.append(f"    {figure}{_beside(known, figure)}")
+            for name, entry in zip(names, entries, strict=True):
+                found = None if entry is None else entry.figures.get(figure)
+                told = "–" if found is None else _told(found)
+                lines.append(f"      {name:<{wide}}{told}")
+        lines.append("")
+    return "\n".join([*lines, "Intervals are 95%. Where two do not overlap, the worlds differ."])
+
+
+def labels(profiles: Sequence[Profile]) -> list[str]:
+    """A name for each, told apart by a number where they share one."""
+    names = [profile.world for profile in profiles]
+    return [
+        name if names.count(name) == 1 else f"{name}#{names[: i + 1].count(name)}"
+        for i, name in enumerate(names)
+    ]
+
+
+def _check(profiles: Sequence[Profile]) -> None:
+    if len(profiles) < 2:
+        raise WorldloomError("one report compares with nothing", "name two or more", code=2)
+    first = profiles[0]
+    for other in profiles[1:]:
+        for what in ("budget", "seed"):
+            one, two = getattr(first, what), getattr(other, what)
+            if one != two:
+                raise WorldloomError(
+                    f"`{first.world}` sat with {what} {one}, `{other.world}` with {two}",
+                    "let all worlds sit the same exam",
+                )
+    for task in _tasks(profiles):
+        known = [e for p in profiles if (e := _entry(p, task)) is not None and not e.why]
+        exams = {(entry.version, entry.header.get("generator")) for entry in known}
+        if len(exams) > 1:
+            raise WorldloomError(
+                f"the questions of `{task}` differ between these reports: {sorted(exams)}",
+                "let all worlds sit the same version of the suite",
+            )
+
+
+def _tasks(profiles: Sequence[Profile]) -> list[str]:
+    """Tasks that anybody sat, in the order of the first report that has them."""
+    return list(dict.fromkeys(entry.task for p in profiles for entry in p.entries))
+
+
+def _names(entries: Sequence[Entry]) -> list[str]:
+    return list(dict.fromkeys(name for entry in entries for name in entry.figures))
+
+
+def _entry(profile: Profile, task: str) -> Entry | None:
+    return next((entry for entry in profile.entries if entry.task == task), None)
+
+
+def _said(entry: Entry) -> str:
+    return entry.why or entry.sentence
+
+
+def _told(figure: Figure) -> str:
+    return span(figure) if figure.value is None else f"{span(figure):<24}n {figure.n}"
+
+
+def _beside(entries: Sequence[Entry], figure: str) -> str:
+    """Nulls and ceiling, which are those of the exam, or differ with what was untrained."""
+    parts = []
+    for part in ("null", "ceiling"):
+        found = [e.figures[figure] for e in entries if figure in e.figures]
+        told = {number(x, f.unit) for f in found if (x := getattr(f, part)) is not None}
+        if told:
+            parts.append(f"{part} {' or '.join(sorted(told))}")
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,1 @@
+"""Blind: concepts and words without pairs."""

@@ -1,0 +1,1 @@
+"""Control: does it do what it is told?"""

@@ -1,0 +1,1 @@
+"""Craft: are policies paid what the world promises?"""

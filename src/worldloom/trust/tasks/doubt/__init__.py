@@ -1,0 +1,1 @@
+"""Doubt: does it know when it does not know?"""

@@ -1,0 +1,1 @@
+"""Look: can dream be told from recording?"""

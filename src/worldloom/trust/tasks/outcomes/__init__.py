@@ -1,0 +1,1 @@
+"""Outcomes: the range of what can happen."""

@@ -1,0 +1,1 @@
+"""What reads states and pictures for several tasks: linear probes, a small network."""

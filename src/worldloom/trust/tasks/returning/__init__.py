@@ -1,0 +1,1 @@
+"""Return: leave and come back."""

@@ -1,0 +1,1 @@
+"""Scenes of discs: their physics, how they are drawn and filmed, who remembers them."""
