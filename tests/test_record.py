@@ -278,6 +278,20 @@ def test_a_player_may_use_its_array_again(wide: str) -> None:
     assert episode.actions["action"].tolist() == [0, 1, 0, 1, 0, 1]
 
 
+def test_a_player_may_say_the_same_in_several_forms(wide: str) -> None:
+    forms = [1, np.array(1, np.uint8), np.int64(0), np.array(0), True]
+
+    class Changes:
+        def reset(self) -> None:
+            self.forms = iter(forms)
+
+        def __call__(self, *seen: Any) -> Any:
+            return {"aside": 3, "action": next(self.forms)}
+
+    episode = play_episode(PixelEnv(wide), Changes(), Take(0, 1, 2, 6), name="changes")
+    assert {k: v.tolist() for k, v in episode.actions.items()} == {"action": [0, 1, 1, 0, 0, 1]}
+
+
 class Presses:
     """Makes itself a policy, and presses Ctrl-C in its third episode."""
 

@@ -1,9 +1,9 @@
 """Plays one episode of an environment and keeps everything of it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import inf, isfinite
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,19 +58,17 @@ def play_episode(
     reel = reel or Reel()
     frames = reel.room(1, frame.shape)
     frames[0] = frame
-    rewards = [reward]
-    actions = {key: [value] for key, value in env.action.null().items()}
-    truths = [_Truth(info)]  # most often two: of the reset, and of all steps
+    stretches = [_Stretch(reward, env.action.null(), info)]  # most often two: the reset, the rest
     snapshots = {0: Snapshot(env.save(), frame).pack()} if env.exact else {}
     every = take.snapshot_every if env.exact else 0
-    most = take.max_frames or math.inf
+    most = take.max_frames or inf
     length = 1
     # A fast game's caches are cold for whatever comes between two of its frames. Every
     # operation in this loop costs twice what it costs alone; what can wait is done behind it.
     while not (terminated or truncated) and length < most:
         values = policy(frame, info, rng)
         frame, reward, terminated, truncated, info = env.step(values)
-        if not math.isfinite(reward):
+        if not isfinite(reward):
             raise WorldloomError(
                 f"`{env.setup.id}` gave reward {reward} at frame {length} "
                 f"of episode {take.number} (environment seed {take.env_seed})",
@@ -79,78 +77,91 @@ def play_episode(
         if length == len(frames):
             frames = reel.room(length + 1, frame.shape)
         frames[length] = frame
-        rewards.append(reward)
-        for key, column in actions.items():
-            column.append(np.array(values[key]))
-        if not truths[-1].add(info):
-            truths.append(_Truth(info))
+        if not stretches[-1].add(reward, values, info):
+            stretches.append(_Stretch(reward, values, info))
         if every and length % every == 0:
             moment = Snapshot(env.save(), frame, terminated, truncated)
             snapshots[length] = moment.pack()
         length += 1
-    told, stills = _merge([truth.columns() for truth in truths])
+    parts = [stretch.columns() for stretch in stretches]
+    truth = [part.truth for part in parts]
     return Episode(
         frames={"main": frames[:length]},
-        actions={key: np.array(column) for key, column in actions.items()},
-        reward=np.array(rewards, np.float32),
+        actions=_joined([part.actions for part in parts]),
+        reward=np.concatenate([part.rewards for part in parts]),
         terminated=terminated,
         truncated=truncated or not terminated,
-        info=told,
-        stills=stills,
+        info=_joined(truth),
+        stills={k.removeprefix(_STILL): v[0] for k, v in truth[0].items() if k.startswith(_STILL)},
         snapshots=snapshots,
         policy=name,
         seed=take.env_seed,
     )
 
 
-class _Truth:
-    """The ground truth of frames in a row that tell the same things.
+class _Columns(NamedTuple):
+    """What frames in a row held, by name, each `[frames, ...]`."""
+
+    rewards: np.ndarray
+    actions: dict[str, np.ndarray]
+    truth: dict[str, np.ndarray]
+
+
+class _Stretch:
+    """Frames in a row whose actions and truth have the same names and the same form.
+
+    A frame is one list, and of arrays in it the bytes: nothing else is made of it until the
+    episode has ended.
 
     Args:
-      info: of the first of them.
+      reward: of the first of them.
+      values: its action.
+      info: its ground truth.
     """
 
-    def __init__(self, info: Mapping[str, Any]) -> None:
-        self._names = tuple(info)
+    def __init__(self, reward: float, values: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+        self._keys, self._names = tuple(values), tuple(info)
         self._arrays = [
             (place, value.dtype, value.shape)
-            for place, value in enumerate(info.values())
+            for place, value in enumerate((reward, *values.values(), *info.values()))
             if isinstance(value, np.ndarray)
         ]
         self._rows: list[list[Any]] = []
-        self.add(info)
+        self.add(reward, values, info)
 
-    def add(self, info: Mapping[str, Any]) -> bool:
-        """Keeps what one more frame tells, or says that it is of another kind."""
-        if tuple(info) != self._names:
+    def add(self, reward: float, values: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+        """Keeps one more frame, or says that it is of another kind."""
+        if tuple(info) != self._names or tuple(values) != self._keys:
             return False
-        row = [*info.values()]
+        row = [reward, *values.values(), *info.values()]
         for place, dtype, shape in self._arrays:
             value = row[place]
-            if value.dtype != dtype or value.shape != shape:
+            if type(value) is not np.ndarray or value.dtype != dtype or value.shape != shape:
                 return False
             row[place] = value.tobytes()  # a quarter of the price of a copy
         self._rows.append(row)
         return True
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """Values of all frames, by name."""
+    def columns(self) -> _Columns:
+        """All frames, told apart by what was said of them."""
         columns: list[Any] = [*zip(*self._rows, strict=True)]
         for place, dtype, shape in self._arrays:
             flat = np.frombuffer(b"".join(columns[place]), dtype)
             columns[place] = flat.reshape(len(self._rows), *shape)
-        return dict(zip(self._names, map(np.asarray, columns), strict=True))
+        rewards, *others = columns
+        arrays = [np.asarray(column) for column in others]
+        told = len(self._keys)
+        return _Columns(
+            np.array(rewards, np.float32),
+            dict(zip(self._keys, arrays[:told], strict=True)),
+            dict(zip(self._names, arrays[told:], strict=True)),
+        )
 
 
-def _merge(
-    parts: list[dict[str, np.ndarray]],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Ground truth, which is what every frame has, and the stills of the first."""
-    first = parts[0]
-    told = {
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What every part has, one behind the other."""
+    return {
         name: np.concatenate([part[name] for part in parts])
-        for name in first
+        for name in parts[0]
         if all(name in part for part in parts)
     }
-    stills = {k.removeprefix(_STILL): v[0] for k, v in first.items() if k.startswith(_STILL)}
-    return told, stills

@@ -132,14 +132,13 @@ class PixelEnv:
     def step(self, values: Mapping[str, np.ndarray]) -> Outcome:
         """Does one frame's action, `repeat` times or until the episode ends."""
         action = self._native(values)
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        total = float(reward)
-        for _ in range(self._again):
-            if terminated or truncated:
-                break
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
-        frame = self._frame(observation)
+        frame, reward, terminated, truncated, info = self.env.step(action)
+        total, again = float(reward), self._again
+        while again and not (terminated or truncated):
+            frame, reward, terminated, truncated, info = self.env.step(action)
+            total, again = total + float(reward), again - 1
+        if self._picture != () or frame.shape != self._whole:
+            frame = self._frame(frame)
         if tuple(info) != self._flat_keys:
             flat = flat_info(info)
             # Information that is flat already is passed on as it is while its keys stay.
