@@ -189,7 +189,7 @@ def test_what_a_dead_writer_left_is_set_aside_and_a_living_one_is_let_be(path):
 def test_opening_and_reading_a_broken_store_names_the_file_and_the_repair(path):
     first, second, _ = names(path)
     (path / "episodes" / first / folder.ROW).unlink()
-    with pytest.raises(WorldloomError, match=f"{first}/episode.parquet` cannot be read") as error:
+    with pytest.raises(WorldloomError, match=f"{first}/episode.parquet` is missing") as error:
         Store.open(path)
     assert error.value.hint == f"worldloom check {path} --repair"
     repair(path)
@@ -213,5 +213,5 @@ def test_what_is_no_store_cannot_be_checked(tmp_path):
     with pytest.raises(WorldloomError, match="is not a store"):
         check_store(tmp_path)
     (tmp_path / "info.json").write_text(json.dumps({"format": 1}))
-    with pytest.raises(WorldloomError, match="cannot be read"):
+    with pytest.raises(WorldloomError, match="cannot be read: it has no `action`"):
         check_store(tmp_path)

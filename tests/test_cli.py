@@ -135,6 +135,14 @@ def test_ctrl_c_says_what_is_kept(
     assert capsys.readouterr().err == "stopped: 12 episodes are kept; run it again for the rest\n"
 
 
+def test_ctrl_c_says_something_even_where_nobody_chose_the_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(monkeypatch, raises(KeyboardInterrupt()))
+    assert cli.main(["ls"]) == 130
+    assert capsys.readouterr().err == "stopped: everything finished so far is kept\n"
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     code = "from worldloom import cli; cli.overview = lambda: 'x' * 10**6; exit(cli.main([]))"
     done = subprocess.run(

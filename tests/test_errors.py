@@ -187,6 +187,13 @@ def test_a_missing_tracker_names_its_install_line(
     assert not (tmp_path / "run" / "dynamics").exists()
 
 
+def test_a_run_without_an_agent_cannot_play(mistake, run: Path, tmp_path: Path) -> None:
+    error, hint = mistake("record", HOP, tmp_path / "store", "--size", "32", "--policy", run)
+    assert error == f"`{run}` holds no agent that was trained to its end"
+    assert f"worldloom train agent STORE --run {run}" in hint
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_run_folder_that_exists(mistake, store: Path, run: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     error, hint = mistake("train", "tokenizer", store, "--run", run, "--size", "nano")
@@ -264,6 +271,44 @@ def test_a_truncated_store(mistake, store: Path, tmp_path: Path) -> None:
     good("check", cut, "--repair")
     assert len(Store.open(cut)) == len(Store.open(store)) - 2
     good("train", "tokenizer", cut, "--run", where, "--size", "nano")
+
+
+WRONG_USAGE = (
+    ("record", HOP, "{}", "--max-frames", "0"),
+    ("record", HOP, "{}", "--snapshot-every", "-1"),
+    ("record", HOP, "{}", "--size", "-4"),
+    ("record", HOP, "{}", "--workers", "0"),
+    ("train", "tokenizer", "{store}", "--run", "{}", "--size", "nano", "--batch", "-1"),
+    ("train", "tokenizer", "{store}", "--run", "{}", "--size", "nano", "--rate", "nan"),
+    ("train", "tokenizer", "{store}", "--run", "{}", "--size", "nano", "--save-minutes", "-1"),
+    ("train", "dynamics", "{store}", "--run", "{run}", "--bootstrap-rows", "3"),
+    ("play", HOP, "--no-open", "--port", "0", "--fps", "-3"),
+)
+
+
+@pytest.mark.parametrize("words", WRONG_USAGE, ids=lambda words: words[-2])
+def test_a_number_that_makes_no_sense_is_said_before_anything_is_made(
+    capsys: pytest.CaptureFixture[str], store: Path, run: Path, tmp_path: Path, words: Sequence[str]
+) -> None:
+    made = tmp_path / "made"
+    given = [word.format(made, store=store, run=run) for word in words]
+    capsys.readouterr()
+    assert cli.main(given) == 2
+    said = [s for s in capsys.readouterr().err.splitlines() if not s.startswith("[")]
+    assert len(said) == 2 and said[0].startswith(f"error: {words[-2]} {words[-1]}"), said
+    assert said[1].startswith("hint: ") and not made.exists()
+
+
+def test_a_file_where_a_folder_has_to_be(mistake, store: Path, run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for command in (
+        ["record", HOP, file / "store"],
+        ["train", "tokenizer", store, "--run", file, "--size", "nano"],
+        ["eval", run, store, "--episodes", "2", "--horizons", "1", "--out", file],
+    ):
+        assert str(file) in mistake(*command)[0]
+    assert file.read_text() == "mine"
 
 
 # Files that only speak of damage inside a store, whose readers add how to repair it.

@@ -157,6 +157,20 @@ def test_runs_say_how_far_they_are(tmp_path: Path) -> None:
     ]
 
 
+def test_agents_are_stages_and_what_is_no_stage_is_left_out(tmp_path: Path) -> None:
+    lessons = {"stage": "agent", "size": "nano", "lessons": {"schedule": {"steps": 9}}}
+    dream = {"stage": "dream", "schedule": {"steps": 5}}
+    for name, config in (("agent", lessons), ("dream-2", dream), ("else", {"model": "bert"})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"store": "s", **config}))
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "config.json").write_text("[]")
+    assert [cells(line)[1:] for line in ls.runs(str(tmp_path)).splitlines()[1:]] == [
+        ["agent", "nano", "step 0 of 9", "–", "s"],
+        ["dream-2", "–", "step 0 of 5", "–", "s"],
+    ]
+
+
 def test_a_broken_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "dynamics").mkdir(parents=True)
     (tmp_path / "a" / "dynamics" / "config.json").write_text("{}")

@@ -74,6 +74,10 @@ def test_a_folder_that_is_something_else_is_refused(tmp_path: Path) -> None:
     Ledger(tmp_path / "run", settings())
     with pytest.raises(WorldloomError, match="begun with --seed 0 --smoke"):
         Ledger(tmp_path / "run", settings(seed=1))
+    for broken in ("", "[]", "{}"):
+        (tmp_path / "run" / "quickstart.json").write_text(broken)
+        with pytest.raises(WorldloomError, match=r"quickstart\.json` cannot be read"):
+            Ledger(tmp_path / "run", settings())
 
 
 def test_a_port_in_use_is_said_before_minutes_of_training(

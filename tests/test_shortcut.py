@@ -33,35 +33,36 @@ def test_velocity_and_data_forms_of_the_loss_agree():
 
 def test_an_oracle_teacher_bootstraps_to_the_truth():
     signal, size = levels()
-    clean = torch.randn(6, 5, 3, 2, generator=draws(1))
-    noisy = corrupt(clean, torch.randn(clean.shape, generator=draws(2)), signal, GRID)
+    clean = torch.randn(6, 5, 3, 2, generator=draws(1), dtype=torch.float64)
+    noise = torch.randn(clean.shape, generator=draws(2), dtype=torch.float64)
+    noisy = corrupt(clean, noise, signal, GRID)
     target = bootstrap_target(lambda z, i, j: clean, noisy, signal, size, GRID)
-    assert torch.allclose(target, clean, atol=1e-4)
+    assert torch.allclose(target, clean, atol=1e-10, rtol=0)
+    halves = bootstrap_target(lambda z, i, j: clean.half(), noisy.half(), signal, size, GRID)
+    assert halves.dtype == torch.float32
 
 
 def test_two_half_steps_land_where_the_target_says_and_stay_on_the_grid():
     signal, size = levels(batch=64)
     coarse = size < GRID.bit_length() - 1
-    noisy = torch.randn(64, 5, 3, 2, generator=draws(4))
+    noisy = z = torch.randn(64, 5, 3, 2, generator=draws(4), dtype=torch.float64)
     asked = []
 
     def teacher(z, i, j):
         asked.append((i.clone(), j.clone()))
-        return torch.sin(3 * z) + wide(i).float() - 0.3 * wide(j).float()
+        return torch.sin(3 * z) + wide(i) - 0.3 * wide(j)
 
     target = bootstrap_target(teacher, noisy, signal, size, GRID)
-    z = noisy.double()
     tau, d = wide(signal) / GRID, 0.5 ** wide(size)
     half = torch.where(coarse, size + 1, size)
-    b1 = (teacher(noisy, signal, half).double() - z) / (1 - tau)
+    b1 = (teacher(noisy, signal, half) - z) / (1 - tau)
     stride = torch.where(coarse, GRID // 2**half, 0)
     middle = z + b1 * wide(stride) / GRID
     later = tau + wide(stride) / GRID
-    b2 = (teacher(middle.float(), signal + stride, half).double() - middle) / (1 - later)
+    b2 = (teacher(middle, signal + stride, half) - middle) / (1 - later)
     landed = z + d * (b1 + b2) / 2
-    by_target = z + d * (target.double() - z) / (1 - tau)  # one whole step towards the target
-    apart = (landed - by_target)[coarse].abs().max()
-    assert apart < 1e-4
+    by_target = z + d * (target - z) / (1 - tau)  # one whole step towards the target
+    assert float((landed - by_target)[coarse].abs().max()) < 1e-10
     for i, j in asked:
         assert bool(((i >= 0) & (i < GRID)).all())
         assert bool((i % (GRID // 2**j) == 0)[coarse].all())  # on the grid of its own step size

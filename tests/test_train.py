@@ -158,7 +158,7 @@ def test_folder_explains_itself(tmp_path):
     train_dynamics(store, tmp_path / "run", size, Options(seed=5))
     config = json.loads((tmp_path / "run/dynamics/config.json").read_text())
     assert config["seed"] == 5 and config["shape"]["width"] == 32
-    assert {"command", "commit", "torch", "machine"} <= config["made"].keys()
+    assert {"command", "commit", "worldloom", "torch", "machine"} <= config["made"].keys()
     rows = [
         json.loads(r)
         for r in (tmp_path / "run/dynamics/metrics.jsonl").read_text().split("\n")
@@ -309,21 +309,24 @@ _RANK = textwrap.dedent(
     with ranks() as group:
         model = tiny_dynamics()
         learner = Learner(DynamicsObjective(model), Schedule(4, ema=0.9), group)
-        losses = []
+        seen = []
         for step in range(4):
             clean, action, draws = objective_inputs(model, seed=step)
             rows = group.rows(8)
-            losses.append(float(learner.update(clean[rows], action[rows],
-                                               draws.rows(rows, group.device))["loss"]))
+            row = learner.update(clean[rows], action[rows], draws.rows(rows, group.device))
+            seen.append([float(row[name]) for name in ("loss", "gradient_norm")])
         if group.leads:
-            torch.save({{"losses": losses, "weights": model.state_dict()}}, {out!r})
+            torch.save({{"seen": seen, "weights": model.state_dict()}}, {out!r})
     """
 )
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
-    """Two gloo ranks on halves of a batch: equal losses and weights to one process on all of it."""
+    """Two gloo ranks on halves of a batch equal one process on all of it.
+
+    In losses, in weights, and in the gradient's norm: AdamW would hide its scale.
+    """
     script = tmp_path / "rank.py"
     out = tmp_path / "two.pt"
     script.write_text(_RANK.format(tests=os.path.dirname(__file__), out=str(out)))
@@ -333,10 +336,9 @@ def test_two_processes_equal_one(tmp_path):
     two = torch.load(out, weights_only=True)
     model = tiny_dynamics()
     learner = Learner(DynamicsObjective(model), Schedule(4, ema=0.9), Ranks())
-    losses = [
-        float(learner.update(*objective_inputs(model, seed=step))["loss"]) for step in range(4)
-    ]
-    assert losses == pytest.approx(two["losses"], rel=1e-5)
+    for step, seen in enumerate(two["seen"]):
+        row = learner.update(*objective_inputs(model, seed=step))
+        assert [float(row[n]) for n in ("loss", "gradient_norm")] == pytest.approx(seen, rel=1e-5)
     for name, value in model.state_dict().items():
         assert torch.allclose(value, two["weights"][name], atol=1e-5), name
 

@@ -61,6 +61,26 @@ def test_a_worker_that_cannot_start_says_why() -> None:
             workers.receive(0)
 
 
+class Interrupted:
+    """Ctrl-C reaches whoever unpickles it: a process that has just begun."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return interrupt_me, ()
+
+
+def interrupt_me() -> Callable[[], Callable[[Any], Any]]:
+    os.kill(os.getpid(), signal.SIGINT)
+    return doubler
+
+
+@pytest.mark.slow
+def test_ctrl_c_does_not_reach_a_worker_that_is_still_starting() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with Workers(Interrupted(), 2) as workers:  # type: ignore[arg-type]
+        assert sorted(workers.each(range(3))) == [(i, 2 * i) for i in range(3)]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 # Counts how often it is run.
 SCRIPT = """
 import os, sys

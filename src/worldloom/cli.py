@@ -75,6 +75,13 @@ HINTS = {
     errno.EDQUOT: "free some of your quota and run the same command again",
     errno.EACCES: "choose a place that you may write",
     errno.EROFS: "choose a place that you may write",
+    errno.EPERM: "choose a place that you may write",
+    errno.EEXIST: "a file stands where a folder has to be: choose another place",
+    errno.ENOTDIR: "a file stands where a folder has to be: choose another place",
+    errno.EISDIR: "a folder stands where a file has to be: choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EFBIG: "choose a disk that takes files of this size, or raise your limit (ulimit -f)",
+    errno.EIO: "check the disk: it does not read or write any more",
     errno.EADDRINUSE: "choose another port with --port",
 }
 
@@ -144,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WorldloomError as error:
         return _say(error)
     except KeyboardInterrupt as stop:
-        print(f"stopped: {stop or 'everything finished so far is kept'}", file=sys.stderr)
+        print(f"stopped: {str(stop) or 'everything finished so far is kept'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

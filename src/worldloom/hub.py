@@ -301,7 +301,13 @@ def _agent_folder(path: Path) -> Path:
             "give RUN/agent, RUN/policy or RUN/dream, or a RUN that has one of them",
         )
     stages = [path / name for name in ("dream", "agent", "policy")]
-    return next((stage for stage in stages if (stage / "weights.safetensors").exists()), path)
+    found = next((stage for stage in stages if (stage / "weights.safetensors").exists()), path)
+    if not (found / "config.json").exists():
+        raise WorldloomError(
+            f"`{path}` holds no agent that was trained to its end",
+            f"train one: `worldloom train agent STORE --run {path}`",
+        )
+    return found
 
 
 def maker_of(path: Path, plans: bool) -> "TrainedMaker":

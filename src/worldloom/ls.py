@@ -27,6 +27,9 @@ ENVIRONMENTS = (
     ("MiniGrid-Empty-8x8-v0, …", "minigrid", "minigrid", "the grid worlds of minigrid"),
 )
 
+STAGES = ("tokenizer", "dynamics")
+"""Stages that every run has; of others the configuration says that they are one."""
+
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Rows as aligned columns, the first row being the heading."""
@@ -91,12 +94,15 @@ def runs(root: str) -> str:
     """The runs below a folder, one line for each stage."""
     rows: list[tuple[str, ...]] = [("run", "stage", "size", "state", "loss", "store")]
     for path in find(root, "config.json", depth=4):
-        if path.name not in ("tokenizer", "dynamics"):
-            continue
         try:
             config = json.loads((path / "config.json").read_text())
-            named = (str(config["size"]), *_progress(path, config), str(config["store"]))
-        except (ValueError, KeyError) as error:
+            if path.name not in STAGES and "stage" not in config:
+                continue  # somebody else's
+            size = str(config.get("size", "–"))
+            named = (size, *_progress(path, config), str(config["store"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if path.name not in STAGES:
+                continue
             named = ("", f"broken: config.json, {error}", "", "")
         rows.append((str(path.parent), path.name, *named))
     hint = "no runs here; `worldloom quickstart` or `worldloom train tokenizer STORE` makes one"
@@ -112,7 +118,8 @@ def _progress(stage: Path, config: dict[str, Any]) -> tuple[str, str]:
     loss = f"{last['loss']:.4g}" if last else "–"
     if (stage / "weights.safetensors").exists():
         return "done", loss
-    steps = config.get("schedule", {}).get("steps", "?")
+    schedule = config.get("schedule") or config.get("lessons", {}).get("schedule", {})
+    steps = schedule.get("steps", "?")
     return f"step {last.get('step', 0)} of {steps}", loss
 
 

@@ -112,7 +112,7 @@ class Ledger:
         self.seconds = self.peak = 0.0
         _refuse(run, self.file, settings)
         if self.file.exists():
-            noted = json.loads(self.file.read_text())
+            noted = _noted(self.file)
             self.done, self.seconds, self.peak = noted["done"], noted["seconds"], noted["peak_gb"]
         self.settings = dict(settings)
         run.mkdir(parents=True, exist_ok=True)
@@ -147,6 +147,18 @@ class Ledger:
             self.note()
 
 
+def _noted(file: Path) -> dict[str, Any]:
+    """What `quickstart.json` holds, or one clear sentence."""
+    try:
+        noted = json.loads(file.read_text())
+        if noted.keys() >= {"settings", "done", "seconds", "peak_gb"}:
+            return noted
+        reason = "something is missing in it"
+    except (ValueError, AttributeError) as error:
+        reason = str(error)
+    raise WorldloomError(f"`{file}` cannot be read: {reason}", "pass --out for another folder")
+
+
 def _refuse(run: Path, file: Path, settings: Mapping[str, Any]) -> None:
     """Raises where a quickstart cannot begin or go on in `run`."""
     if not run.exists():
@@ -159,7 +171,7 @@ def _refuse(run: Path, file: Path, settings: Mapping[str, Any]) -> None:
             f"`{run}` exists already: it is a finished quickstart",
             f"enter it with `worldloom play {run}`, or {other}",
         )
-    before = json.loads(file.read_text())["settings"]
+    before = _noted(file)["settings"]
     # Through JSON and back, so that tuples compare equal to the lists they became.
     if before != json.loads(json.dumps(dict(settings))):
         words = f"--seed {before['seed']}" + (" --smoke" if before["smoke"] else "")

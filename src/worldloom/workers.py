@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -45,7 +46,7 @@ class Workers:
             process = context.Process(
                 target=_serve, args=(theirs, build), daemon=True, name=f"worldloom-{index}"
             )
-            with nullcontext() if script else _no_script():
+            with nullcontext() if script else _no_script(), _deaf():
                 process.start()
             theirs.close()  # so that a dead worker is an end of file here
             self._processes.append(process)
@@ -136,6 +137,20 @@ class Workers:
 
 
 @contextmanager
+def _deaf() -> Iterator[None]:
+    """Lets a process start that keeps Ctrl-C waiting until it can ignore it.
+
+    A terminal sends it to all processes, also to one that is importing what it needs.
+    """
+    resource_tracker.ensure_running()  # it would lift the block when the first process starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _no_script() -> Iterator[None]:
     """Lets a process start as it does from a prompt, where there is no script to import."""
     script = sys.modules["__main__"]
@@ -149,6 +164,7 @@ def _no_script() -> Iterator[None]:
 def _serve(pipe: Connection, build: Callable[[], Answer]) -> None:
     """The life of a worker: answer until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     kind, answer = _attempt(build)
     # A parent that is killed is noticed at the end of what it had sent: messages that wait

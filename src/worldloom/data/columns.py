@@ -47,6 +47,8 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         return pq.read_table(io.BytesIO(path.read_bytes()), use_threads=False)
+    except FileNotFoundError as error:
+        raise WorldloomError(f"file `{path}` is missing") from error
     except (OSError, pa.ArrowException) as error:
         reason = str(error).split("\n")[0]
         raise WorldloomError(f"file `{path}` cannot be read: {reason}") from error

@@ -58,8 +58,12 @@ class StoreInfo:
             raise WorldloomError(
                 f"the held-out share is {self.heldout}, expected 0 to 1", "for example 0.1"
             )
-        for name in self.cameras:
+        for name, (height, width) in self.cameras.items():
             check_name("camera", name)
+            if height < 1 or width < 1:
+                raise WorldloomError(
+                    f"camera `{name}` has frames of {height}x{width}", "for example 64x64"
+                )
         object.__setattr__(self, "cameras", {k: tuple(v) for k, v in self.cameras.items()})
 
     def to_json(self) -> dict[str, Any]:
@@ -88,8 +92,9 @@ def read_info(path: Path) -> StoreInfo:
         if version == FORMAT:
             return StoreInfo.from_json(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else error
         raise WorldloomError(
-            f"file `{file}` cannot be read: {error}", "restore it from a copy of the store"
+            f"file `{file}` cannot be read: {reason}", "restore it from a copy of the store"
         ) from error
     raise WorldloomError(
         f"store `{path}` has format {version}, this worldloom reads format {FORMAT}",

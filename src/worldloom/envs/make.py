@@ -49,6 +49,10 @@ class Setup:
     def __post_init__(self) -> None:
         if isinstance(self.size, int):
             object.__setattr__(self, "size", (self.size, self.size))
+        if self.size is not None and min(self.size) < 1:
+            raise WorldloomError(
+                f"frames of {self.size[0]}x{self.size[1]} have no pixels", "for example 64"
+            )
         if self.repeat < 1:
             raise WorldloomError(f"an action cannot be repeated {self.repeat} times")
 

@@ -61,6 +61,8 @@ def evaluate(
         horizon=max(horizons),
         longest=max(LONGEST, max(horizons)),
     )
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)  # what cannot be, is said before the work
     evidence = gathering.gather(world, store, chosen, horizons=horizons, seed=seed, tell=tell)
     tell(0.95, "judging")
     judge = Judge(evidence, seed=seeding.stream(seed, "resample"))

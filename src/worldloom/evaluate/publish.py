@@ -47,7 +47,7 @@ def publish(
     _put(out / "contact.png", lambda path: sheet.save(path, format="PNG"))
     for rank, failure in enumerate(report.failures, 1):
         files |= _show(pair(evidence, failure.window), failure, out, rank=rank, fps=fps)
-    for stale in set((out / "worst").iterdir()) - {out / name for name in files.values()}:
+    for stale in set((out / "worst").glob("[0-9].*")) - {out / name for name in files.values()}:
         stale.unlink()  # of an evaluation that was here before
     whole = Report(**{**vars(report), "files": files})
     lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in samples)

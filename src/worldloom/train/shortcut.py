@@ -56,19 +56,20 @@ def bootstrap_target(
       size: `[B, T]` int64.
 
     Returns:
-      `[B, T, N, D]` float32: noisy + (1 - tau) (b1 + b2) / 2.
+      `[B, T, N, D]` float32, or float64 where `noisy` is: noisy + (1 - tau) (b1 + b2) / 2.
     """
+    exact = torch.promote_types(noisy.dtype, torch.float32)
     finest = grid.bit_length() - 1
     coarse = size < finest
     half = torch.where(coarse, size + 1, size)
     stride = torch.where(coarse, grid // 2**half, 0)
-    wide = lambda x: x[..., None, None].float()  # noqa: E731
-    zt = noisy.float()
+    wide = lambda x: x[..., None, None].to(exact)  # noqa: E731
+    zt = noisy.to(exact)
     left = wide(grid - signal) / grid
-    b1 = (teacher(noisy, signal, half).float() - zt) / left
+    b1 = (teacher(noisy, signal, half).to(exact) - zt) / left
     middle = zt + b1 * wide(stride) / grid
     later = signal + stride
-    b2 = (teacher(middle.to(noisy.dtype), later, half).float() - middle) / (
+    b2 = (teacher(middle.to(noisy.dtype), later, half).to(exact) - middle) / (
         wide(grid - later) / grid
     )
     return zt + left * (b1 + b2) / 2

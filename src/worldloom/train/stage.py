@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +127,14 @@ def _provenance() -> dict[str, Any]:
         ).stdout.strip()
     except FileNotFoundError:
         commit = ""
+    try:
+        own = version("worldloom")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        own = ""
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": commit,
+        "worldloom": own,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores, "

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from worldloom.errors import WorldloomError
+
 
 def record(
     env: str,
@@ -40,12 +42,11 @@ def record(
     from worldloom.data.record import Keep
     from worldloom.data.record import record as play
     from worldloom.envs.make import Setup
-    from worldloom.errors import WorldloomError
     from worldloom.progress import Progress
 
-    for name, value in (("episodes", episodes), ("workers", workers), ("repeat", repeat)):
-        if value < 1:
-            raise WorldloomError(f"--{name} {value} makes no sense", "give 1 or more", code=2)
+    _check_least(1, episodes=episodes, workers=workers, repeat=repeat, size=size)
+    _check_least(2, max_frames=max_frames)
+    _check_least(0, snapshot_every=snapshot_every)
     progress = Progress({"record": 0.0})
     progress.begin("record", f"{episodes} episodes of {env} into {store}")
     made = play(
@@ -59,6 +60,16 @@ def record(
         progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
     )
     print(made)
+
+
+def _check_least(least: int, **options: int | None) -> None:
+    """Raises one clear sentence where an option is below what makes sense."""
+    for name, value in options.items():
+        if value is not None and value < least:
+            word = name.replace("_", "-")
+            raise WorldloomError(
+                f"--{word} {value} makes no sense", f"give {least} or more", code=2
+            )
 
 
 def _trained(path: Path, plans: bool) -> Any:
@@ -94,7 +105,6 @@ def check(store: str, *, repair: bool = False) -> None:
     from worldloom.data.check import check_store
     from worldloom.data.check import repair as set_aside
     from worldloom.data.store import Store
-    from worldloom.errors import WorldloomError
 
     problems = check_store(store)
     for problem in problems:

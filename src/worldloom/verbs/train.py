@@ -1,5 +1,6 @@
 """`worldloom train tokenizer`, `train dynamics`, `train --resume`: learning from a store."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,10 @@ def dynamics(
     chosen = size_for(opened, size or _tokenizer_size(folder, store))
     chosen = _changed(chosen, "dynamics", steps=steps, batch=batch, rate=rate)
     if bootstrap_rows is not None:
+        if not 0 <= bootstrap_rows <= 1:
+            raise WorldloomError(
+                f"--bootstrap-rows {bootstrap_rows} is no share", "give 0 to 1", code=2
+            )
         forcing = replace(chosen.forcing, bootstrap_rows=bootstrap_rows)
         chosen = replace(chosen, forcing=forcing)
     with told(folder, "dynamics", seed=seed, minutes=save_minutes, track=track) as options:
@@ -194,15 +199,17 @@ def _changed(
     """The size with another number of steps, batch or rate in one stage."""
     from dataclasses import replace
 
+    for option, value in (("steps", steps), ("batch", batch), ("rate", rate)):
+        if value is not None and not 0 < value < math.inf:
+            raise WorldloomError(
+                f"--{option} {value} makes no sense", "give a number above 0", code=2
+            )
     prefix = "tokenizer_" if stage == "tokenizer" else ""
     for name, fields in (
         ("schedule", {"steps": steps, "rate": rate}),
         ("batches", {"rows": batch}),
     ):
         given = {key: value for key, value in fields.items() if value is not None}
-        wrong = [f"{key} {value}" for key, value in given.items() if value <= 0]
-        if wrong:
-            raise WorldloomError(f"{wrong[0]} makes no sense", "give a number above 0", code=2)
         part = replace(getattr(size, prefix + name), **given)
         size = replace(size, **{prefix + name: part})
     return size
@@ -215,6 +222,8 @@ def told(run: Path, stage: str, *, seed: int, minutes: float, track: str) -> Ite
     from worldloom.progress import Progress
     from worldloom.train.setup import Options
 
+    if not minutes >= 0:
+        raise WorldloomError(f"--save-minutes {minutes} makes no sense", "for example 5", code=2)
     if track != "none":
         need(track, track)  # before the run folder is made
     progress = Progress({stage: 0.0})

@@ -1,5 +1,6 @@
 """`worldloom play`, `eval`: a world in use."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +52,8 @@ def play(
     from worldloom.play.limits import limits_for
     from worldloom.play.server import Address, serve
 
+    if fps is not None and not 0 < fps < math.inf:
+        raise WorldloomError(f"--fps {fps} makes no sense", "for example 20", code=2)
     limits = limits_for(max_sessions, idle)
     run = find_run(world)
     entered = _environment(world, store, size) if run is None else _dream(run, store)
