@@ -229,6 +229,23 @@ def test_controls_work_with_the_keyboard_alone(visit, served):
     one.page.keyboard.press("Enter")
     one.state("playing")
     assert one.page.get_attribute("#seed", "aria-label") == "seed"
+    one.page.focus("#share")
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_selector("#share-dialog[open]")
+    one.page.keyboard.press("Escape")
+    one.wait("() => document.activeElement.id === 'share'")
+
+
+def test_after_a_dialog_the_keyboard_is_the_worlds_again(visit, served):
+    one = visit(served)
+    one.page.click("#share")
+    one.page.wait_for_selector("#share-dialog[open]")
+    one.page.keyboard.press("Escape")
+    one.wait("() => document.activeElement.id === 'stage'")
+    one.state("playing")
+    one.page.keyboard.down("Space")
+    one.lit(4)
+    assert one.page.locator("dialog[open]").count() == 0
 
 
 def test_an_ending_is_shown_then_the_next_start(visit):

@@ -182,6 +182,12 @@ def test_marks_recordings_and_shared_moments(visit, room, tmp_path):  # noqa: F8
         three.goto(link)
         three.wait_for_function(TEXT, arg=["notice", "to the byte"], timeout=30_000)
         assert three.evaluate("() => location.hash") == ""
+        one.page.keyboard.press("KeyR")
+        one.wait(f"(wanted) => ({picture})() !== wanted", wanted)
+        one.page.evaluate("(link) => { location.href = link; }", link)  # pasted where one plays
+        one.wait(TEXT, ["notice", "to the byte"])
+        one.wait(f"(wanted) => ({picture})() === wanted", wanted)
+        assert one.page.evaluate("() => location.hash") == ""
 
 
 def test_the_page_says_why_there_is_nothing_beside(visit, room):  # noqa: F811
@@ -190,5 +196,10 @@ def test_the_page_says_why_there_is_nothing_beside(visit, room):  # noqa: F811
         one.page.click("#compare", force=True)
         one.wait(TEXT, ["notice", "the recordings name no environment"])
         assert one.page.get_attribute("#compare", "aria-disabled") == "true"
-        assert not one.page.is_visible("#record")
-        assert not one.page.is_visible("#wrong")
+        for name in ("record", "wrong"):  # shown, so that one learns that it could be had
+            assert one.page.get_attribute(f"#{name}", "aria-disabled") == "true"
+            one.page.click("#compare", force=True)
+            one.page.click(f"#{name}", force=True)
+            one.wait(TEXT, ["notice", "--keep FOLDER"])
+        assert not one.page.is_visible("#wrong-dialog")
+        assert one.page.inner_text("#record") == "Record"

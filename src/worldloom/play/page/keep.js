@@ -3,6 +3,11 @@
 const $ = (id) => document.getElementById(id);
 const PART = 3000;
 const MARK = "moment=";
+const NOWHERE = "Nothing is kept here: start the server with --keep FOLDER";
+const MEANINGS = {
+  record: "Keep what you do as a recording",
+  wrong: "Mark this moment, for later repair",
+};
 
 /** The code in whatever was pasted: a link, a file, or the code itself. */
 export function codeIn(text) {
@@ -28,7 +33,7 @@ export class Keep {
     this.wrong = modal($("wrong-dialog"));
     this.share = modal($("share-dialog"));
     $("record").addEventListener("click", (event) => {
-      send({ type: "record", on: !this.recording });
+      if (this.keeps()) send({ type: "record", on: !this.recording });
       if (event.detail) page.leave();
     });
     $("wrong").addEventListener("click", () => this.ask());
@@ -51,13 +56,23 @@ export class Keep {
       if (file) this.open(codeIn(await file.text()));
     });
     $("share-choose").addEventListener("click", () => $("share-file").click());
+    addEventListener("hashchange", () => this.arrive()); // a link pasted where one plays already
   }
 
   ready(message) {
     this.title = message.title;
     this.recorded({ on: false });
-    $("record").hidden = !message.can_keep;
-    $("wrong").hidden = !message.can_keep || message.kind !== "dream";
+    this.canKeep = message.can_keep;
+    $("wrong").hidden = message.kind !== "dream";
+    for (const id of ["record", "wrong"]) {
+      $(id).setAttribute("aria-disabled", !message.can_keep);
+      $(id).title = message.can_keep ? MEANINGS[id] : NOWHERE;
+    }
+    this.arrive();
+  }
+
+  /** Goes to the moment that the address tells, if it tells one. */
+  arrive() {
     const { hash } = location;
     if (!hash.startsWith(`#${MARK}`)) return;
     // Once: whoever comes back after a loss of the connection goes on playing.
@@ -65,8 +80,14 @@ export class Keep {
     this.open(hash.slice(MARK.length + 1));
   }
 
+  /** Whether there is anywhere to keep things; says so where there is not. */
+  keeps() {
+    if (!this.canKeep) this.page.tell(NOWHERE);
+    return this.canKeep;
+  }
+
   ask() {
-    if ($("wrong").hidden) return;
+    if (!this.keeps()) return;
     $("wrong-beside").hidden = !this.page.isBeside();
     this.wrong.showModal();
     $("wrong-note").focus();

@@ -67,8 +67,10 @@ function say() {
 }
 
 function show(state, words = WORDS[state]) {
-  if (performance.now() < told.until) words = told.words;
+  const tells = performance.now() < told.until;
+  if (tells) words = told.words;
   document.body.dataset.state = state;
+  $("notice").classList.toggle("told", tells);
   if ($("notice").textContent !== words) $("notice").textContent = words;
   const word = state === "paused" ? "Resume" : "Pause";
   if ($("pause-word").textContent === word) return;
@@ -94,7 +96,7 @@ function goOn(why) {
   waits = null;
   send({ type: "pause", on: false });
 }
-const dialogs = { opened: () => wait("dialog"), closed: () => goOn("dialog") };
+const dialogs = { opened: () => wait("dialog"), closed: () => goOn("dialog"), leave };
 
 const time = new Time(send, {
   preview: (film, moment) => view.preview(film, moment),
