@@ -1,5 +1,7 @@
 """The dream behind the contract: cached equals uncached, determinism, branches, noise."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -286,6 +288,38 @@ def test_noise_is_normal_and_independent_across_seed_frame_use_and_place():
         noise(seeds + 2**33, zero, 0, (64,)),
     ):
         assert abs(float((draws * other).mean())) < 0.02
+
+
+def plain_noise(seeds, frames, use, shape):
+    """The formula, written for reading."""
+    size, mask = math.prod(shape), 0xFFFFFFFF
+
+    def mix(x):
+        x = ((x ^ (x >> 16)) * 0x85EBCA6B) & mask
+        x = ((x ^ (x >> 13)) * 0xC2B2AE35) & mask
+        return x ^ (x >> 16)
+
+    half = (size + 1) // 2
+    low = mix((seeds & mask) ^ 0x9E3779B9)
+    key = mix(low ^ mix((seeds >> 32) & mask) ^ mix(frames + 0x51ED27 * (use + 1)))
+    count = torch.arange(2 * half)
+    bits = mix((mix(key[:, None] ^ mix(count * 0x27D4EB2F & mask)) + count) & mask)
+    u = (bits.double() + 0.5) / 2**32
+    radius = torch.sqrt(-2.0 * torch.log(u[:, :half]))
+    angle = (2.0 * math.pi) * u[:, half:]
+    normal = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], 1)
+    return normal[:, :size].float().reshape(len(seeds), *shape)
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (64, 128), (7, 3)])
+@pytest.mark.parametrize("use", [0, 1])
+def test_noise_is_the_plain_formula_to_the_bit(shape, use):
+    for rows in (1, 3):
+        seeds = torch.tensor([5, 2**40 + 7, 2**31 - 1])[:rows]
+        frames = torch.tensor([0, 600, 72_000])[:rows]
+        kept = seeds.clone(), frames.clone()
+        assert torch.equal(noise(seeds, frames, use, shape), plain_noise(*kept, use, shape))
+        assert torch.equal(seeds, kept[0]) and torch.equal(frames, kept[1])
 
 
 def test_a_rows_noise_does_not_depend_on_its_batch():

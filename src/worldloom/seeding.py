@@ -37,10 +37,14 @@ def generator(seed: int, name: str, index: int = 0, device: str = "cpu") -> torc
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A 32-bit integer hash (the finalizer of MurmurHash3), in int64 arithmetic."""
-    x = ((x ^ (x >> 16)) * 0x85EBCA6B) & _MASK
-    x = ((x ^ (x >> 13)) * 0xC2B2AE35) & _MASK
-    return x ^ (x >> 16)
+    """A 32-bit integer hash (the finalizer of MurmurHash3) of int64 numbers, in place."""
+    import torch
+
+    shifted = torch.empty_like(x)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        torch.bitwise_right_shift(x, shift, out=shifted)
+        x.bitwise_xor_(shifted).mul_(factor).bitwise_and_(_MASK)
+    return x.bitwise_xor_(torch.bitwise_right_shift(x, 16, out=shifted))
 
 
 def noise(seeds: Tensor, frames: Tensor, use: int, shape: tuple[int, ...]) -> Tensor:
@@ -62,12 +66,16 @@ def noise(seeds: Tensor, frames: Tensor, use: int, shape: tuple[int, ...]) -> Te
 
     size = math.prod(shape)
     half = (size + 1) // 2
+    # A frame draws two of these; every further operator on all of it would cost as much again.
     low = _mix((seeds & _MASK) ^ 0x9E3779B9)
     key = _mix(low ^ _mix((seeds >> 32) & _MASK) ^ _mix(frames + 0x51ED27 * (use + 1)))
     count = torch.arange(2 * half, device=seeds.device)
-    bits = _mix(_mix(key[:, None] ^ _mix(count * 0x27D4EB2F & _MASK)) + count & _MASK)
-    u = (bits.to(torch.float64) + 0.5) / 2**32
-    radius = torch.sqrt(-2.0 * torch.log(u[:, :half]))
-    angle = (2.0 * math.pi) * u[:, half:]
-    normal = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], 1)
-    return normal[:, :size].to(torch.float32).reshape(len(seeds), *shape)
+    bits = _mix(key[:, None] ^ _mix((count * 0x27D4EB2F).bitwise_and_(_MASK)))
+    bits = _mix(bits.add_(count).bitwise_and_(_MASK))
+    u = bits.to(torch.float64).add_(0.5).div_(2**32)
+    radius = u[:, :half].log_().mul_(-2.0).sqrt_()
+    angle = u[:, half:].mul_(2.0 * math.pi)
+    normal = torch.empty(len(seeds), 2 * half, device=seeds.device)
+    normal[:, :half] = torch.cos(angle).mul_(radius)
+    normal[:, half:] = angle.sin_().mul_(radius)
+    return normal[:, :size].reshape(len(seeds), *shape)

@@ -47,6 +47,10 @@ class Ring:
     v: tuple[Tensor, ...]
     count: Tensor
 
+    def __post_init__(self) -> None:
+        # Where `past` turns the keys, once it has been asked for; no part of the value.
+        self._turned: list[Tensor] = []
+
     def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "Ring":
         return Ring(
             tuple(k[rows] for k in self.k), tuple(v[rows] for v in self.v), self.count[rows]
@@ -140,14 +144,17 @@ class Ring:
         self.count = count.clone()
 
     def past(self) -> Past:
-        """What the next frame reads: rotated keys, values, and where nothing was written yet."""
+        """What the next frame reads: rotated keys, values, and where nothing was written yet.
+
+        Good until the ring is asked again: it has one place to turn its keys in.
+        """
+        self._turned = self._turned or [torch.empty_like(v) for v in self.v]
         size, dim = self.k[0].shape[3:]
         age = self.age()
         cos, sin = rotary_angles(-age, dim)
         cos, sin = (x.to(self.k[0].dtype)[:, None, None] for x in (cos, sin))
         keys = []
-        for k, v in zip(self.k, self.v, strict=True):
-            rotated = torch.empty_like(v)
+        for k, rotated in zip(self.k, self._turned, strict=True):
             (a, b), (to_a, to_b) = k.chunk(2, -1), rotated[..., :-1, :].chunk(2, -1)
             torch.mul(a, cos, out=to_a).addcmul_(b, sin, value=-1)
             torch.mul(b, cos, out=to_b).addcmul_(a, sin)

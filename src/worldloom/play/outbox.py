@@ -154,7 +154,7 @@ class Outbox:
             protocol.NO_DOUBT if doubt is None else round(254 * min(1.0, max(0.0, doubt))),
             outgoing.rewinds,
         )
-        await self._socket.send_bytes(header.pack() + body)
+        await self._socket.send_bytes(b"".join((header.pack(), body)))
         self._counts.sent += 1
         for arrival in outgoing.arrivals:
             self._latency.add("input_to_frame", time.monotonic() - arrival)

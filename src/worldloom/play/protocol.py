@@ -288,11 +288,11 @@ class Header:
         return cls(*HEADER.unpack_from(data))
 
 
-def encode(image: np.ndarray) -> tuple[int, bytes]:
-    """An image `[H, W, 3]` uint8 as format and bytes: raw where small, else JPEG."""
+def encode(image: np.ndarray) -> tuple[int, bytes | memoryview]:
+    """An image `[H, W, 3]` uint8 as format and bytes: where it lies if small, else JPEG."""
     height, width, _ = image.shape
     if height <= RAW_SIDE and width <= RAW_SIDE:
-        return RAW, image.tobytes()
+        return RAW, np.ascontiguousarray(image).data.cast("B")
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=85)
     return JPEG, buffer.getvalue()
