@@ -1,7 +1,9 @@
 """Planted faults: each number must see the world that is broken in just its way, and no other."""
 
+import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +216,19 @@ def test_the_folder_holds_what_it_says_and_the_report_reads_back(store, tmp_path
     # A better world leaves no clip of the worse one behind.
     run(HopOracle(), store, out=out)
     assert list((out / "worst").iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_part(store, tmp_path, monkeypatch):
+    def full(frames, path, *, fps):
+        Path(path).write_bytes(b"GIF")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("worldloom.evaluate.pictures.save_gif", full)
+    with pytest.raises(WorldloomError, match=r"disk is full while writing .*worst/1\.gif") as error:
+        run(HopOracle(listens=False), store, out=tmp_path)
+    assert "the report is not complete" in error.value.message
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_open_lies_of_the_ledger_stand_in_the_report(store, oracle, tmp_path):

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from worldloom.data import film
+from worldloom.data.files import disk_error
 from worldloom.data.ledger import Ledger
 from worldloom.evaluate import page, pictures
 from worldloom.evaluate.evidence import Evidence
@@ -111,5 +112,9 @@ def _show(shown: Pair, failure: Failure, out: Path, *, rank: int, fps: float) ->
 def _put(path: Path, write: Callable[[Path], object]) -> None:
     """Writes beside the place, then renames."""
     part = path.with_name(f".{path.name}.part")
-    write(part)
-    os.replace(part, path)
+    try:
+        write(part)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(error, f"`{path}`", "the report is not complete") from error
