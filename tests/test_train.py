@@ -195,6 +195,25 @@ def test_world_loads_strictly_and_saves(tmp_path):
         load_world(run)
 
 
+def test_a_configuration_that_does_not_fit_is_one_sentence(tmp_path):
+    store, size = make_store(tmp_path / "store"), small_size(steps=1)
+    train_tokenizer(store, tmp_path / "run", size, Options())
+    train_dynamics(store, tmp_path / "run", size, Options())
+    file = tmp_path / "run/dynamics/config.json"
+    whole = json.loads(file.read_text())
+    stranger = {**whole, "shape": {**whole["shape"], "depth": 3}}
+    without = {key: value for key, value in whole.items() if key != "tokenizer"}
+    for config, words in (
+        (stranger, r"has another `shape` than this version: .*depth"),
+        ({**whole, "shape": None}, "has another `shape`"),
+        (without, r"config\.json` lacks `tokenizer`"),
+        ([], "is not readable|has format None"),
+    ):
+        file.write_text(json.dumps(config))
+        with pytest.raises(WorldloomError, match=words):
+            load_world(tmp_path / "run")
+
+
 def test_a_world_refuses_another_tokenizer(tmp_path):
     store, size = make_store(tmp_path / "store"), small_size(steps=2)
     train_tokenizer(store, tmp_path / "run", size, Options())

@@ -62,14 +62,10 @@ def load_tokenizer(run: str | Path) -> Tokenizer | PatchTokenizer:
       WorldloomError: it is not trained to its end, or its weights do not fit.
     """
     stage = finished(Path(run) / "tokenizer")
-    shape: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in stage.config["shape"].items()
-    }
     tokenizer = (
-        PatchTokenizer(PatchShape(**shape))
+        PatchTokenizer(stage.part("shape", PatchShape))
         if stage.config["kind"] == "patches"
-        else Tokenizer(TokenizerShape(**shape))
+        else Tokenizer(stage.part("shape", TokenizerShape))
     )
     load_strictly(tokenizer, read_tensors(stage.weights)[0], f"`{stage.weights}`")
     return tokenizer.eval().requires_grad_(False)
@@ -79,7 +75,7 @@ def load_dynamics(run: str | Path) -> Dynamics:
     """The dynamics of a run, in evaluation mode; raises as `load_tokenizer` does."""
     stage = finished(Path(run) / "dynamics")
     actions = ActionSpec.from_json(stage.config["info"]["action"])
-    dynamics = Dynamics(DynamicsShape(**stage.config["shape"]), actions)
+    dynamics = Dynamics(stage.part("shape", DynamicsShape), actions)
     load_strictly(dynamics, read_tensors(stage.weights)[0], f"`{stage.weights}`")
     return dynamics.eval().requires_grad_(False)
 
@@ -134,7 +130,7 @@ def load_agent(run: str | Path, sampler: Sampler | None = None, name: str = "age
             "put the tokenizer back that it was trained with, or train the agent again",
         )
     actions = ActionSpec.from_json(stage.config["info"]["action"])
-    shape = DynamicsShape(**stage.config["shape"])
+    shape = stage.part("shape", DynamicsShape)
     facts: dict[str, Any] = dict(stage.config["agent"])
     facts["tasks"] = tuple(facts["tasks"])
     model = WorldAgent(Dynamics(shape, actions), Agent(AgentShape(**facts), shape, actions))

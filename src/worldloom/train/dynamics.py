@@ -292,8 +292,8 @@ def _fit(
     options: Options,
     group: Ranks,
 ) -> bool:
-    shape = DynamicsShape(**stage.config["shape"])
-    batches, forcing = Batches(**stage.config["batches"]), Forcing(**stage.config["forcing"])
+    shape = stage.part("shape", DynamicsShape)
+    batches, forcing = stage.part("batches", Batches), stage.part("forcing", Forcing)
     seed = stage.config["seed"]
     torch.manual_seed(stream(seed, "dynamics weights"))
     model = Dynamics(shape, cache.store.info.action)
@@ -301,7 +301,7 @@ def _fit(
     if begin is not None and not stage.checkpoint.exists():
         model.load_state_dict(load_dynamics(Path(begin)).state_dict())
     objective = DynamicsObjective(model, forcing)
-    learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
+    learner = Learner(objective, stage.part("schedule", Schedule), group)
     latents = with_latents(cache, tokenizer, stage.config["tokenizer"])
     sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ from worldloom.errors import WorldloomError
 from worldloom.train.checkpoint import write_tensors
 
 FORMAT = 1
+Part = TypeVar("Part")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,6 +35,17 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text)
     part.replace(path)
+
+
+class _Config(dict[str, Any]):
+    """A configuration that was read; what it lacks is one clear sentence."""
+
+    def __init__(self, file: Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._file = file
+
+    def __missing__(self, key: str) -> Any:
+        raise WorldloomError(f"`{self._file}` lacks `{key}`", "restore it from a copy of the run")
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,8 @@ class Stage:
                 "give the folder that was named with --run",
             )
         try:
-            config = json.loads(file.read_text())
-        except ValueError as error:
+            config = _Config(file, json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
             raise WorldloomError(f"`{file}` is not readable: {error}", "restore it") from error
         if config.get("format") != FORMAT:
             raise WorldloomError(
@@ -84,6 +96,21 @@ class Stage:
                 "update worldloom",
             )
         return cls(path, config)
+
+    def part(self, name: str, kind: type[Part]) -> Part:
+        """A part of the configuration as the dataclass that it was made from.
+
+        Raises:
+          WorldloomError: it is missing, or of another version.
+        """
+        values = self.config[name]
+        try:
+            return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        except (TypeError, AttributeError) as error:
+            raise WorldloomError(
+                f"`{self.path / 'config.json'}` has another `{name}` than this version: {error}",
+                "use the version of worldloom that wrote it",
+            ) from error
 
     @property
     def checkpoint(self) -> Path:

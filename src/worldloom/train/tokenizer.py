@@ -19,7 +19,7 @@ from worldloom.train.loop import fit
 from worldloom.train.onward import Onward, onward_of, weights
 from worldloom.train.optim import Schedule
 from worldloom.train.perceptual import Perceptual
-from worldloom.train.setup import Options, camera_size, describe, open_cache, open_stage, tuples
+from worldloom.train.setup import Options, camera_size, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
 
 MOST_HIDDEN = 0.9  # patches are masked with a probability drawn from U(0, this)
@@ -113,8 +113,8 @@ def train_tokenizer(
 
 def _fit_patches(stage: Stage, cache: ClipCache, options: Options) -> bool:
     """Closed form, from frames spread over the recordings."""
-    tokenizer = PatchTokenizer(PatchShape(**tuples(stage.config["shape"])))
-    batches = Batches(**stage.config["batches"])
+    tokenizer = PatchTokenizer(stage.part("shape", PatchShape))
+    batches = stage.part("batches", Batches)
     rows = min(batches.rows, cache.frames_total)
     sampler = ClipSampler(cache, 1, rows, seed=stream(stage.config["seed"], "tokenizer data"))
     frames = sampler.batch(0).frames["main"][:, 0]
@@ -131,12 +131,12 @@ def _fit_patches(stage: Stage, cache: ClipCache, options: Options) -> bool:
 
 
 def _fit_learned(stage: Stage, cache: ClipCache, options: Options, group: Ranks) -> bool:
-    shape = TokenizerShape(**tuples(stage.config["shape"]))
-    batches, seed = Batches(**stage.config["batches"]), stage.config["seed"]
+    shape = stage.part("shape", TokenizerShape)
+    batches, seed = stage.part("batches", Batches), stage.config["seed"]
     torch.manual_seed(stream(seed, "tokenizer weights"))
     path = stage.config["perceptual"]
     objective = TokenizerObjective(Tokenizer(shape), Perceptual.load(Path(path)) if path else None)
-    learner = Learner(objective, Schedule(**stage.config["schedule"]), group)
+    learner = Learner(objective, stage.part("schedule", Schedule), group)
     onward = onward_of(stage.config.get("onward"))
     if onward is not None and onward.begin and not stage.checkpoint.exists():
         earlier = Path(onward.begin) / "weights.safetensors"
