@@ -9,10 +9,14 @@ how to install them), make frames of the 9M shape without decoding them.
 With `--busy` frames are timed in CPU seconds of one thread, not on the wall: what a core of
 one's own would take, where others work on the machine. Never compare the two.
 
+Each world in each mode is kept and printed as soon as it is measured, and `--go-on` measures
+only what is missing. Figures of another machine join the file with words on how they came about.
+
     python -m benchmarks.realtime [--only 9m 2b] [--nicklashansen PYTHON CLONE] [--pypi PYTHON]
 """
 
 import argparse
+import datetime
 import json
 import os
 import resource
@@ -21,13 +25,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.dynamics import CONTEXT, DREAMS, matmul_rate, rivals
-from benchmarks.results import ROOT, figure, write
+from benchmarks.results import ROOT, commit, figure, machine, write
 from worldloom.actions import Action, ActionSpec, Binary
 from worldloom.configs import Size, large, nano, small, tiny
 from worldloom.data.types import Clip
@@ -40,6 +45,7 @@ from worldloom.models.tokenizer import Tokenizer
 
 ACTIONS = ActionSpec((Binary("keys", ("left", "right", "jump")),))
 LIMIT = 1500.0  # seconds that one world may take
+GPU_LIMIT = 420.0  # or on a GPU, which is lent for minutes
 GPU_MODES = ("graph", "compiled")
 
 
@@ -201,10 +207,11 @@ def apart(name: str, mode: str, threads: int, busy: bool) -> dict[str, Any] | st
     command = [sys.executable, "-m", "benchmarks.realtime", "--one", name, "--mode", mode]
     command += ["--threads", str(threads)]
     command += ["--busy"] if busy else []
+    limit = LIMIT if tag() == "cpu" else GPU_LIMIT
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, cwd=ROOT)
     except subprocess.TimeoutExpired:
-        return f"took longer than {LIMIT:.0f} s"
+        return f"took longer than {limit:.0f} s"
     if done.returncode:
         print(done.stderr, file=sys.stderr)
         last = done.stderr.strip().splitlines()
@@ -257,19 +264,50 @@ def tag() -> str:
     return next((w for w in words if any(c.isdigit() for c in w)), words[-1])
 
 
-def worlds(names: list[str], threads: int, busy: bool) -> dict[str, dict[str, Any]]:
-    """Every world in every mode of this machine; the fastest of them has the plain name."""
+def worlds(
+    names: list[str], threads: int, busy: bool, parts: Path, *, go_on: bool
+) -> dict[str, dict[str, Any]]:
+    """Every world in every mode of this machine; the fastest of them has the plain name.
+
+    Args:
+      names: of the worlds.
+      threads: of those that are not alone.
+      busy: CPU seconds.
+      parts: file in which each is kept at once, with the commit that it is of.
+      go_on: whether what is kept there of this commit, and succeeded, is not measured again.
+    """
+    kept = json.loads(parts.read_text()) if go_on and parts.exists() else {}
+    modes = ("eager",) if tag() == "cpu" else ("eager", *GPU_MODES)
+    for name, mode in ((name, mode) for mode in modes for name in names):
+        place = f"fps_{name}_{tag()} {mode} {commit()}"
+        if kept.get(place, {}).get("value") is None:
+            why = too_large(name) if tag() == "cpu" else None
+            kept[place] = entry(why or apart(name, mode, threads, busy))
+            parts.parent.mkdir(parents=True, exist_ok=True)
+            parts.write_text(json.dumps(kept, default=float))
+        print(json.dumps({place: kept[place]}, default=float), flush=True)
     found = {}
     for name in names:
         key = f"fps_{name}_{tag()}"
-        why = too_large(name) if tag() == "cpu" else None
-        modes = ("eager",) if tag() == "cpu" else ("eager", *GPU_MODES)
-        tried = {mode: entry(why or apart(name, mode, threads, busy)) for mode in modes}
+        tried = {mode: kept[f"{key} {mode} {commit()}"] for mode in modes}
         mode = max(tried, key=lambda m: tried[m]["value"] or 0.0)
         found[key] = tried[mode] | {"mode": mode}
         found |= {f"{key}_{m}": tried[m] for m in modes if m != mode}
-        print(key, json.dumps(found[key], default=float), flush=True)
     return found
+
+
+def publish(found: dict[str, dict[str, Any]], command: str, folder: Path) -> Path:
+    """Writes the figures down; those of other machines stay in the file, or join it."""
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made = {"command": command, "commit": commit(), "machine": machine(), "date": date}
+    file = folder / "realtime.json"
+    old = json.loads(file.read_text()) if file.exists() else made | {"figures": {}}
+    if old["machine"] == made["machine"]:
+        others = {name: each for name, each in old["figures"].items() if "machine" in each}
+        return write("realtime", seeds=[0], figures=found | others, folder=folder, **made)
+    joined = old["figures"] | {name: each | made for name, each in found.items()}
+    of_file = {name: old[name] for name in made}
+    return write("realtime", seeds=[0], figures=joined, folder=folder, **of_file)
 
 
 def peers(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -294,6 +332,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--busy", action="store_true", help="CPU seconds of one thread")
     parser.add_argument("--dry", action="store_true", help="print the figures, write no file")
+    parser.add_argument("--go-on", action="store_true", help="keep what an earlier run measured")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--one", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--mode", default="eager", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -302,13 +342,14 @@ def main() -> None:
         clock = time.process_time if given.busy else time.perf_counter
         print(json.dumps(measure(given.one, given.mode, clock)))
         return
-    found = worlds(given.only, given.threads, given.busy) | peers(given)
+    parts = given.out / "realtime.parts"
+    found = worlds(given.only, given.threads, given.busy, parts, go_on=given.go_on) | peers(given)
     if given.dry:
-        return
+        return parts.unlink()
     chosen = "" if set(given.only) == set(CASES) else " --only " + " ".join(given.only)
     command = "python -m benchmarks.realtime" + chosen + (" --busy" if given.busy else "")
-    path = write("realtime", command=command, seeds=[0], figures=found)
-    print(f"wrote {path}")
+    print(f"wrote {publish(found, command, given.out)}")
+    parts.unlink()
 
 
 if __name__ == "__main__":

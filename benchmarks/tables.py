@@ -72,6 +72,7 @@ def row(name: str, figure: dict[str, Any], about: str = "") -> str:
     interval = interval if figure["low"] is not None else ""
     words = WORDS.get(name, f"`{name}`")
     words = f"{about}: {words}" if about else words
+    words += f" ({figure['machine']})" if "machine" in figure else ""  # not that of the file
     return f"| {words} | {number(figure['value'])}{unit} | {interval} | {figure['n']} |"
 
 
