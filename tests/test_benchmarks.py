@@ -21,6 +21,7 @@ def test_a_benchmark_is_found_and_explains_itself(name, monkeypatch, capsys):
     asked = re.findall(r"^    python (?:-m )?(benchmarks\S+)", text, re.MULTILINE)
     assert asked and set(asked) == {f"benchmarks.{name}"}, asked
     monkeypatch.setattr(sys, "argv", [name, "--help"])
+    monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)  # runpy would warn
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(f"benchmarks.{name}", run_name="__main__")
     assert ended.value.code == 0
