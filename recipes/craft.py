@@ -23,7 +23,6 @@ import numpy as np
 from recipes import iql, judge, offline, steps, table
 from worldloom.agents.choose import choose
 from worldloom.configs import Batches, Size, nano
-from worldloom.data.relevant import Relevance
 from worldloom.envs import CRAFT
 from worldloom.envs.craft_rules import ITEM_NAMES
 from worldloom.envs.make import Setup
@@ -69,7 +68,6 @@ def training_of(updates: int) -> offline.Training:
         Lessons(
             schedule,
             Batches(rows=16, short=12, long=24, long_every=4),
-            Relevance(within=64),
         ),
         Schedule(max(2, updates // 3), rate=5e-4, warmup=30, ema=0.99),
         Dreaming(contexts=32, context=12),
@@ -96,7 +94,7 @@ def small_training(updates: int) -> offline.Training:
     schedule = Schedule(2 * updates, rate=1e-3, warmup=40, ema=0.99, muon_rate=0.01)
     return offline.Training(
         size,
-        Lessons(schedule, replace(short, rows=12), Relevance(within=64)),
+        Lessons(schedule, replace(short, rows=12)),
         Schedule(max(2, updates * 2 // 5), rate=3e-4, warmup=10, ema=0.9),
         Dreaming(horizon=12, contexts=24, context=8),
         iql.usual(4 * updates),

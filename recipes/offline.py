@@ -97,11 +97,10 @@ def train(
         if name == "iql":
             iql.train(store, plan.out, training.baseline, training.how, options, resume=resume)
             continue
-        relevance = training.lessons.relevance
         lessons = replace(
             training.lessons,
             alone=name != "agent",
-            relevance=replace(relevance, best=BEST if name == "filtered" else 1.0),
+            **({"best": BEST, "well": 1.0} if name == "filtered" else {}),
         )
         train_agent(store, plan.out, lessons, options, name=name, resume=resume)
     progress.begin("dream")

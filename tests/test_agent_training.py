@@ -14,7 +14,6 @@ from worldloom.actions import ActionSpec, Categorical
 from worldloom.configs import Batches, Size, nano
 from worldloom.data.cache import ClipCache
 from worldloom.data.info import StoreInfo
-from worldloom.data.relevant import Relevance, RelevantSampler
 from worldloom.data.store import Store
 from worldloom.data.types import Clip, Episode
 from worldloom.envs import HOP
@@ -107,48 +106,13 @@ def trained(tmp_path_factory):
     return store, run
 
 
-def test_relevant_windows_are_those_from_which_a_reward_is_soon_reached(tmp_path):
-    store = Store.create(
-        tmp_path / "s", StoreInfo(action=SPEC, cameras={"main": (16, 16)}, fps=10.0)
-    )
-    for number, at in enumerate([(10,), (), (3, 17)]):
-        reward = np.zeros(20, np.float32)
-        reward[list(at)] = 1
-        frames = np.zeros((20, 16, 16, 3), np.uint8)
-        store.append(
-            Episode(
-                frames=frames,
-                actions={"action": np.zeros(20, np.int64)},
-                reward=reward,
-                truncated=True,
-                seed=number,
-            )
-        )
-    cache = ClipCache.open(store, tmp_path / "c", names=[row.name for row in store.episodes])
-    length, within = 4, 2
-    sampler = RelevantSampler(cache, length, 8, seed=0, relevance=Relevance(within=within))
-    found = set(zip(*(x.tolist() for x in sampler.windows(length)), strict=True))
-    expected = {
-        (e, s)
-        for e in range(3)
-        for s in range(20 - length + 1)
-        if (cache.rewards(e)[s + 1 : s + length + within] > 0).any()
-    }
-    assert found == expected and len(found) > 0
-    best = RelevantSampler(cache, length, 8, seed=0, relevance=Relevance(within=within, best=0.3))
-    richest = int(np.argmax([cache.rewards(e).sum() for e in range(3)]))
-    assert set(best.windows(length)[0].tolist()) == {richest}
-    episodes, begin = sampler.draw(3, length=length, batch=50)
-    assert set(zip(episodes.tolist(), begin.tolist(), strict=True)) <= found
-
-
 @pytest.mark.slow
 def test_an_agent_learns_what_to_do_what_pays_and_how_the_world_goes_on(tmp_path):
     store = colour_store(tmp_path / "store", episodes=40)
     run = tmp_path / "run"
     train_tokenizer(store, run, small(), Options())
     train_dynamics(store, run, small(100), Options())
-    train_agent(store, run, lessons(250, rows=16), Options())
+    train_agent(store, run, lessons(250, rows=16, well=1.0), Options())
     world = load_agent(run)
     cache = ClipCache.open(store, run / "cache")
     clip = cache.clip(np.arange(24), np.full(24, 4), length=8)

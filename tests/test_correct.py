@@ -23,7 +23,7 @@ from worldloom.data.clips import ClipSampler
 from worldloom.data.gather import Quota, gather, gathered
 from worldloom.data.ledger import Ledger
 from worldloom.data.record import Keep, record
-from worldloom.data.relevant import Relevance, RelevantSampler
+from worldloom.data.relevant import RelevantSampler
 from worldloom.data.store import Store
 from worldloom.envs import CRAFT
 from worldloom.envs.make import Setup
@@ -254,7 +254,8 @@ def test_windows_come_from_old_and_new_as_stated(origin, tmp_path):
         assert np.mean(fresh(cache, onward)[episodes]) == pytest.approx(share, abs=0.03)
     assert weights(cache, None, 6) is None and weights(cache, Onward("", 0.5, ()), 6) is None
     old = ~fresh(cache, Onward("", 0.5, new))
-    shown = RelevantSampler(cache, 6, 8, seed=0, relevance=Relevance(), weights=old)
+    well = [np.ones(length, bool) for length in cache.lengths]
+    shown = RelevantSampler(cache, 6, 8, seed=0, well=well, weights=old)
     assert len(cache) - 1 not in shown.windows(6)[0]
     with pytest.raises(WorldloomError, match=r"a share of 1\.5"):
         Onward("", 1.5, ())

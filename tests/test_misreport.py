@@ -57,10 +57,8 @@ def test_runs_from_before_are_told_the_truth():
         "hidden": 8,
         "alone": False,
     }
-    assert (
-        lessons_of({"lessons": made}).misreport == 0
-        and Lessons(Schedule(1), lessons().batches).misreport > 0
-    )
+    old, new = lessons_of({"lessons": made}), Lessons(Schedule(1), lessons().batches)
+    assert old.misreport == 0 < new.misreport and old.well == 1 > new.well
 
 
 def test_the_agent_hears_what_it_is_told_and_imitates_what_was_done():
@@ -85,8 +83,8 @@ def test_the_agent_hears_what_it_is_told_and_imitates_what_was_done():
     assert torch.equal(heard, objective._committed(replace(lesson, action=other), noise))
     loss = objective(replace(lesson, told=other), noise, None, None)[1]
     again = objective._committed(replace(lesson, told=other), noise)
-    whole = torch.ones(1, dtype=torch.bool)
-    assert torch.equal(loss, policy_loss(agent, again[:1], done[:1], whole))
+    again[1] = 0  # nobody asks what the other row could have taught
+    assert torch.equal(loss, policy_loss(agent, again, lesson))
 
 
 def test_only_what_is_imitated_is_told_wrongly_and_only_in_a_world(trained):  # noqa: F811
@@ -102,6 +100,7 @@ def test_only_what_is_imitated_is_told_wrongly_and_only_in_a_world(trained):  # 
             relevant, uniform = given[0], given[2]
             same = relevant.told.values["action"] == relevant.action.values["action"]
             assert torch.equal(relevant.imitated, same.all(1))
+            assert relevant.well[:, :-1].any(1).all() and not relevant.well.all()
             assert relevant.imitated.tolist() == [True] * (4 if alone else 1) + [False] * (
                 not alone
             )

@@ -1,6 +1,11 @@
-"""Which windows show how something is done: those from which a reward is soon reached."""
+"""Which windows show how something is done: those with moments after which things went well.
 
-from dataclasses import dataclass
+Players pursue what nobody sees, and when they have it they stroll: most of what they do leads
+nowhere, in states that look like any other. What was done is worth knowing together with
+what came of it.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,27 +13,60 @@ from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
 from worldloom.seeding import rng
 
+DISCOUNT = 0.97  # of a frame: what counts lies some thirty frames ahead
 
-@dataclass(frozen=True)
-class Relevance:
-    """What counts as showing how something is done.
+
+def to_come(reward: np.ndarray, discount: float = DISCOUNT) -> np.ndarray:
+    """The reward that follows each frame, the later the less.
 
     Args:
-      within: a window counts where a reward above 0 arrives in it, or in so many frames after.
-      best: of the episodes, the share with the highest returns that counts at all.
-    """
+      reward: `[T]` of one episode; each arrives with its frame.
+      discount: of a frame.
 
-    within: int = 64
-    best: float = 1.0
+    Returns:
+      `[T]` float64, 0 at the last frame.
+    """
+    found = np.zeros(len(reward))
+    for frame in range(len(reward) - 2, -1, -1):
+        found[frame] = reward[frame + 1] + discount * found[frame + 1]
+    return found
+
+
+def went_well(
+    rewards: Sequence[np.ndarray], share: float, groups: Sequence[int] | np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Which frames of every episode the most reward followed.
+
+    Args:
+      rewards: of every episode, `[T]` each.
+      share: of the frames of a group, at most; where the best of all are alike and more, all these.
+      groups: of every episode; each is compared with its own. None: all are one.
+
+    Returns:
+      `[T]` bool for every episode.
+    """
+    groups = np.zeros(len(rewards), int) if groups is None else np.asarray(groups)
+    after = [to_come(reward) for reward in rewards]
+    found = [np.zeros(0, bool)] * len(after)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        every = np.concatenate([after[m] for m in members])
+        # Without the last of them: where rewards are rare, it is as good as nothing.
+        least = np.nextafter(np.quantile(every, 1 - share), np.inf) if share < 1 else every.min()
+        for member in members:
+            found[member] = after[member] >= min(least, every.max())
+    return found
 
 
 class RelevantSampler(ClipSampler):
-    """Windows that show how a reward is reached, each equally likely.
+    """Windows with a frame after which things went well, each equally likely.
 
-    In recordings without any reward above 0 every window counts.
+    Where no window has one, any window counts.
 
     Args: as of `ClipSampler`, and
-      relevance: which windows count; among the episodes of a weight above 0, all alike.
+      well: of every episode `[T]` bool, see `went_well`.
+      best: of the episodes, the share with the highest returns that counts at all; among those
+        of a weight above 0, all alike.
     """
 
     def __init__(
@@ -38,15 +76,13 @@ class RelevantSampler(ClipSampler):
         batch: int,
         *,
         seed: int,
-        relevance: Relevance,
+        well: Sequence[np.ndarray],
+        best: float = 1.0,
         weights: np.ndarray | None = None,
     ) -> None:
         super().__init__(cache, length, batch, seed=seed, weights=weights)
-        self._relevance = relevance
-        self._rewards = [cache.rewards(episode) for episode in range(len(cache))]
-        shown = range(len(cache)) if self.weights is None else np.flatnonzero(self.weights)
-        self._rewarded = any((self._rewards[episode] > 0).any() for episode in shown)
-        self._episodes = _best(self._rewards, relevance.best, self.weights)
+        self._well = well
+        self._episodes = _best([cache.rewards(e) for e in range(len(cache))], best, self.weights)
         self._windows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def draw(self, step: int, *, length: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,14 +106,11 @@ class RelevantSampler(ClipSampler):
 
     def _starts(self, episode: int, length: int) -> np.ndarray:
         """First frames of the windows of one episode that count."""
-        reward = self._rewards[episode]
-        starts = np.arange(len(reward) - length + 1)
-        if not self._rewarded:
-            return starts
-        before = np.concatenate([[0], np.cumsum(reward > 0)])
-        ends = np.minimum(starts + length + self._relevance.within, len(reward))
-        # A reward that arrived with the first frame shows nothing of how it was reached.
-        return starts[before[ends] > before[starts + 1]]
+        well = self._well[episode]
+        before = np.concatenate([[0], np.cumsum(well)])
+        starts = np.arange(len(well) - length + 1)
+        # What was done after a window's last frame is not in it.
+        return starts[before[starts + length - 1] > before[starts]]
 
 
 def _best(rewards: list[np.ndarray], share: float, weights: np.ndarray | None) -> np.ndarray:

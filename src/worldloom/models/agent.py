@@ -40,6 +40,7 @@ class AgentShape:
       hidden: inner width of the heads.
       bins: that a predicted number is spread over, odd.
       reach: the largest number is symexp of it.
+      aims: what was done where it went well is learned apart from all else, see `PolicyHead`.
     """
 
     tasks: tuple[str, ...] = ("reward",)
@@ -47,6 +48,7 @@ class AgentShape:
     hidden: int = 256
     bins: int = 255
     reach: float = 20.0
+    aims: bool = False
 
 
 class Head(nn.Module):
@@ -92,20 +94,35 @@ class NumberHead(nn.Module):
 
 
 class PolicyHead(nn.Module):
-    """A head that predicts what to do."""
+    """A head that predicts what to do.
+
+    One that aims is told, where it learns, whether things went well after what was done. It
+    acts as if they will.
+    """
 
     def __init__(self, width: int, shape: AgentShape, actions: ActionSpec, length: int) -> None:
         super().__init__()
         self.actions = actions
         self.head = Head(width, shape.hidden, length, sum(parameters_of(actions)))
+        self.aim = nn.Embedding(2, width) if shape.aims else None
 
-    def forward(self, x: Tensor) -> ActionDistribution:
-        """`[..., W]` to distributions `[..., length]`."""
-        return ActionDistribution(self.actions, self.head(x))
+    def forward(self, x: Tensor, well: Tensor | None = None) -> ActionDistribution:
+        """`[..., W]` to distributions `[..., length]`.
+
+        Args:
+          x: features.
+          well: `[...]` bool, how things went; None asks for the good.
+        """
+        return ActionDistribution(self.actions, self.head(self._aimed(x, well)))
 
     def now(self, x: Tensor) -> ActionDistribution:
         """`[..., W]` to the distribution `[...]` of the very next action."""
-        return ActionDistribution(self.actions, self.head(x)[..., 0, :])
+        return ActionDistribution(self.actions, self.head(self._aimed(x, None))[..., 0, :])
+
+    def _aimed(self, x: Tensor, well: Tensor | None) -> Tensor:
+        if self.aim is None:
+            return x
+        return x + (self.aim.weight[1] if well is None else self.aim(well.long()))
 
 
 class Agent(nn.Module):

@@ -1,7 +1,7 @@
 """Trains an agent on recordings: finetunes the world with the agent in it, or clones alone."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from worldloom.configs import Batches, Forcing, Size
 from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
-from worldloom.data.relevant import Relevance, RelevantSampler
+from worldloom.data.relevant import RelevantSampler, went_well
 from worldloom.data.store import Store
 from worldloom.hub import finished, load_dynamics, load_tokenizer, weights_hash
 from worldloom.models.agent import Agent, AgentShape, WorldAgent
@@ -41,26 +41,29 @@ class Lessons:
     Args:
       schedule: how long and how fast.
       batches: windows of an update; half of them show how something is done.
-      relevance: which windows show how something is done.
       hidden: inner width of the heads.
       alone: from chance and by cloning only, without a world model: for comparison, or where
         a policy is all that is wanted.
       misreport: share of such windows that is not imitated, since other actions are told than
         were done, where there is a world; see `worldloom.train.misreport`.
+      well: share of the frames after which things went well, see `worldloom.data.relevant`: the
+        policy learns what was done there apart from all else, and acts like it. 1: all alike.
+      best: of the episodes, the share with the highest returns that is imitated at all.
       onward: an earlier agent, whose world and heads are learned on with. What is imitated
         stays the old recordings: of the fresh ones the world, rewards and endings are learned.
     """
 
     schedule: Schedule
     batches: Batches
-    relevance: Relevance = field(default_factory=Relevance)
     hidden: int = 256
     alone: bool = False
     misreport: float = 0.25
+    well: float = 0.125
+    best: float = 1.0
     onward: Onward | None = None
 
 
-def standard(size: Size, *, alone: bool = False, relevance: Relevance | None = None) -> Lessons:
+def standard(size: Size, *, alone: bool = False) -> Lessons:
     """Lessons for a world of this size: half as long as its dynamics learned, at half the rate."""
     schedule = replace(
         size.schedule,
@@ -69,7 +72,7 @@ def standard(size: Size, *, alone: bool = False, relevance: Relevance | None = N
         muon_rate=None if size.schedule.muon_rate is None else size.schedule.muon_rate / 2,
     )
     batches = replace(size.batches, rows=2 * size.batches.rows)
-    return Lessons(schedule, batches, relevance or Relevance(), alone=alone)
+    return Lessons(schedule, batches, alone=alone)
 
 
 def train_agent(
@@ -124,7 +127,7 @@ def _begun_with(
     if lessons.onward is not None and lessons.onward.begin:
         earlier = finished(Path(lessons.onward.begin)).config
         return {key: earlier[key] for key in (*same, "dynamics", "agent")}
-    agent = AgentShape(tasks, hidden=lessons.hidden)
+    agent = AgentShape(tasks, hidden=lessons.hidden, aims=lessons.well < 1)
     if size is not None:
         shapes = {"size": size.name, "shape": size.dynamics, "forcing": size.forcing}
         return {**shapes, "dynamics": None, "agent": agent}
@@ -186,12 +189,14 @@ def _inputs(
         seed=stream(seed, "agent data"),
         weights=weights(cache, lessons.onward, batches.short),
     )
+    well = went_well([cache.rewards(e) for e in range(len(cache))], lessons.well, own)
     chosen = RelevantSampler(
         cache,
         batches.short,
         batches.rows,
         seed=stream(seed, "relevant data"),
-        relevance=lessons.relevance,
+        well=well,
+        best=lessons.best,
         weights=None if lessons.onward is None else ~fresh(cache, lessons.onward),
     )
 
@@ -211,7 +216,10 @@ def _inputs(
         given = rng(seed, "tasks", step).integers(len(known), size=lead[0])[rows] if free else tasks
         clean = latents_of(clip, tokenizer, group.device)
         same = torch.from_numpy(given == tasks)
-        return Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same, heard)
+        made = Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same, heard)
+        places = zip(episodes[rows].tolist(), starts[rows].tolist(), strict=True)
+        after = np.stack([well[e][s : s + lead[1]] for e, s in places])
+        return replace(made, well=torch.from_numpy(after).to(group.device))
 
     def inputs(step: int) -> tuple[Any, ...]:
         rows, length = batches.at(step, lessons.schedule.steps)
@@ -241,9 +249,10 @@ def lessons_of(config: Mapping[str, Any]) -> Lessons:
     return Lessons(
         Schedule(**data["schedule"]),
         Batches(**data["batches"]),
-        Relevance(**data["relevance"]),
         data["hidden"],
         data["alone"],
         data.get("misreport", 0.0),
+        data.get("well", 1.0),
+        data.get("best", 1.0),
         onward_of(data.get("onward")),
     )

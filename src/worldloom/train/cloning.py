@@ -32,6 +32,7 @@ class Lesson:
       tasks: `[B]` int64.
       told: what the agent is told was done; `action` is what it imitates.
       imitated: `[B]` bool, rows from which it learns what to do.
+      well: `[B, T]` bool, whether things went well after a frame, for a policy that aims.
     """
 
     clean: Tensor
@@ -42,6 +43,7 @@ class Lesson:
     tasks: Tensor
     told: Action
     imitated: Tensor
+    well: Tensor | None = None
 
     @classmethod
     def of(
@@ -121,7 +123,7 @@ class AgentObjective(nn.Module):
         """
         agent = self.model.agent
         heard = self._committed(relevant, noise)
-        policy = policy_loss(agent, heard, relevant.action, relevant.imitated)
+        policy = policy_loss(agent, heard, relevant)
         lessons = [(relevant, heard)]
         shortcut = policy.new_zeros(1)
         if uniform is not None and draws is not None:
@@ -152,13 +154,20 @@ def _same(action: Action, told: Action) -> Tensor:
     return ~torch.stack(apart).any(0)
 
 
-def policy_loss(agent: Agent, heard: Tensor, action: Action, imitated: Tensor) -> Tensor:
-    """Negative log-probability of the recorded actions, where they are known and imitated."""
+def policy_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
+    """Negative log-probability of the recorded actions, where they are known and imitated.
+
+    The very next action, which is all that acts, weighs as much as all later ones together.
+    """
+    action, imitated = lesson.action, lesson.imitated
     frames, length = heard.shape[1], agent.shape.length
     known, inside = ahead(action.known, 1, frames, length)
     values = {k: ahead(v, 1, frames, length)[0] for k, v in action.values.items()}
     counted = known & inside & imitated[:, None, None]
-    return mean_where(-agent.policy(heard).log_prob(values), counted)
+    loss = -agent.policy(heard, lesson.well).log_prob(values)
+    counted = counted.expand_as(loss)
+    parts = [mean_where(loss[:, :, n], counted[:, :, n]) for n in (slice(1), slice(1, None))]
+    return torch.stack(parts).mean()
 
 
 def reward_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:

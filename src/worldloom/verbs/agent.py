@@ -19,7 +19,7 @@ def agent(
     steps: int | None = None,
     batch: int | None = None,
     rate: float | None = None,
-    within: int = 64,
+    well: float = 0.125,
     best: float = 1.0,
     seed: int = 0,
     save_minutes: float = 5.0,
@@ -35,8 +35,9 @@ def agent(
       steps: updates in all; half as many as the dynamics had by default.
       batch: clips of a short batch, half of which show how something is done.
       rate: peak learning rate.
-      within: a clip shows how something is done where a reward follows within so many frames.
-      best: share of the episodes, those with the highest returns, that may show it.
+      well: share of the frames, those that the most reward soon followed, like whose actions it
+        acts; 1 imitates all alike.
+      best: share of the episodes, those with the highest returns, that is imitated at all.
       seed: of everything random.
       save_minutes: minutes between two checkpoints.
       track: sends the metrics there too; metrics.jsonl is always written.
@@ -53,7 +54,7 @@ def agent(
             f"worldloom train dynamics {store} --run {folder}, or `train policy` for cloning alone",
         )
     size = _size(opened, Stage.open(folder / "dynamics").config["size"])
-    lessons = _lessons(size, (steps, batch, rate), within, best, alone=False)
+    lessons = _lessons(size, (steps, batch, rate), well, best, alone=False)
     with told(folder, "agent", seed=seed, minutes=save_minutes, track=track) as options:
         train_agent(opened, folder, lessons, options)
 
@@ -66,7 +67,7 @@ def policy(
     steps: int | None = None,
     batch: int | None = None,
     rate: float | None = None,
-    within: int = 64,
+    well: float = 0.125,
     best: float = 1.0,
     seed: int = 0,
     save_minutes: float = 5.0,
@@ -81,7 +82,8 @@ def policy(
       steps: updates in all; half the size's own number by default.
       batch: clips of a short batch.
       rate: peak learning rate.
-      within: a clip is learned from where a reward follows within so many frames.
+      well: share of the frames, those that the most reward soon followed, like whose actions it
+        acts; 1 imitates all alike.
       best: share of the episodes, those with the highest returns, that are learned from.
       seed: of everything random.
       save_minutes: minutes between two checkpoints.
@@ -94,7 +96,7 @@ def policy(
     opened = Store.open(store)
     folder = Path(run or f"runs/{opened.path.name}")
     chosen = _size(opened, size)
-    lessons = _lessons(chosen, (steps, batch, rate), within, best, alone=True)
+    lessons = _lessons(chosen, (steps, batch, rate), well, best, alone=True)
     if not (folder / "tokenizer" / "weights.safetensors").exists():
         begun = (folder / "tokenizer" / "config.json").exists()
         with told(folder, "tokenizer", seed=seed, minutes=save_minutes, track=track) as options:
@@ -223,7 +225,7 @@ def _size(store: "Store", name: str) -> "Size":
 def _lessons(
     size: "Size",
     given: tuple[int | None, int | None, float | None],
-    within: int,
+    well: float,
     best: float,
     *,
     alone: bool,
@@ -231,16 +233,15 @@ def _lessons(
     """The size's own lessons, with what was given in place of it."""
     from dataclasses import replace
 
-    from worldloom.data.relevant import Relevance
     from worldloom.train.agent import standard
 
-    if not 0 < best <= 1 or within < 0:
+    if not (0 < best <= 1 and 0 < well <= 1):
         raise WorldloomError(
-            f"--best {best:g} --within {within} makes no sense",
-            "best is a share above 0 and up to 1, within is 0 frames or more",
+            f"--best {best:g} --well {well:g} makes no sense",
+            "both are shares above 0 and up to 1",
             code=2,
         )
-    lessons = standard(size, alone=alone, relevance=Relevance(within, best))
+    lessons = replace(standard(size, alone=alone), well=well, best=best)
     steps, batch, rate = given
     schedule = {k: v for k, v in {"steps": steps, "rate": rate}.items() if v is not None}
     if any(value <= 0 for value in (*schedule.values(), batch or 1)):
