@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import inspect
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -57,6 +58,20 @@ def test_no_page_speaks_of_an_option_that_no_verb_has() -> None:
         own = re.sub(r"<sub>.*?</sub>", "", page.read_text())  # a benchmark's command
         said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", own))
         assert said <= known, page.name
+
+
+def test_torchrun_understands_the_commands_that_the_guide_gives_it() -> None:
+    from torch.distributed.run import get_args_parser
+
+    lines = re.findall(r"^torchrun .*$", "\n".join(p.read_text() for p in DOCS.glob("*.md")), re.M)
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        given = get_args_parser().parse_args(words[1:])
+        rest = [word for word in words[words.index("worldloom") :] if word != "--"]
+        assert given.module and [given.training_script, *given.training_script_args] == rest
+        verb, more = cli.find(given.training_script_args)
+        assert verb.startswith("train ") and more
 
 
 def test_the_links_of_the_guide_lead_somewhere() -> None:

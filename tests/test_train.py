@@ -8,7 +8,10 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -251,6 +254,52 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path, lost):
     write_tensors(path, kept, facts)
     with pytest.raises(WorldloomError, match=f"no {lost.rstrip('/')}"):
         train_dynamics(store, tmp_path / "run", size, Options(), resume=True)
+
+
+def test_a_process_that_does_not_lead_writes_nothing(tmp_path, monkeypatch):
+    store, size = make_store(tmp_path / "store"), small_size()
+    second = lambda: nullcontext(Ranks(1, 2))  # noqa: E731
+    monkeypatch.setattr("worldloom.train.tokenizer.ranks", second)
+    assert train_tokenizer(store, tmp_path / "run", size, Options(track="wandb"))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["cache"]
+
+
+class FakeTracker(ModuleType):
+    """Notes what wandb, trackio or tensorboard would be sent."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.begun, self.rows = {}, []
+
+    def init(self, **facts):
+        self.begun = facts
+
+    def log(self, row, step):
+        self.rows.append((step, row))
+
+    def SummaryWriter(self, folder):
+        self.begun = {"name": "/".join(Path(folder).parts[-3:-1])}
+        return self
+
+    def add_scalar(self, key, value, step):
+        self.rows.append((step, {key: value}))
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio", "tensorboard"])
+def test_a_tracker_is_sent_what_is_logged(tmp_path, monkeypatch, name):
+    fake = FakeTracker(name)
+    for module in (name, "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, module, fake)
+    store, size = make_store(tmp_path / "store"), small_size(steps=2)
+    train_tokenizer(store, tmp_path / "run", size, Options(track=name))
+    train_dynamics(store, tmp_path / "run", size, Options(track=name))
+    assert fake.begun["name"] == "run/dynamics"
+    told = [row for step, row in fake.rows if step == 2]
+    assert any(row.get("loss", 0) > 0 for row in told)
+    assert not any("step" in row for row in told)
 
 
 def test_rows_that_do_not_divide_among_ranks_are_refused():

@@ -20,7 +20,7 @@ from worldloom.models.dream import DreamWorld
 from worldloom.seeding import generator, rng, stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.learner import Learner
-from worldloom.train.log import tracker
+from worldloom.train.log import tracking
 from worldloom.train.loop import fit
 from worldloom.train.optim import Schedule
 from worldloom.train.replay import Windows, replay
@@ -177,7 +177,7 @@ def _fit(stage: Stage, cache: ClipCache, world: DreamWorld, options: Options, gr
         save_minutes=options.save_minutes,
         until=options.until,
         report=options.report,
-        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+        track=tracking(options, stage, group),
     )
     if finished:
         doubt.heads.load_state_dict(learner.average.state_dict())

@@ -22,7 +22,7 @@ from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator, stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.learner import Learner
-from worldloom.train.log import tracker
+from worldloom.train.log import tracking
 from worldloom.train.loop import fit
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
@@ -279,7 +279,8 @@ def train_dynamics(
                 tokenizer=weights_hash(run / "tokenizer"),
                 begin=None if begin is None else str(begin.resolve()),
             )
-            stage = Stage.create(run / "dynamics", facts) if group.leads else Stage(run, facts)
+            make = Stage.create if group.leads else Stage
+            stage = make(run / "dynamics", facts)
         if stage.done:
             return True
         return _fit(stage, cache, tokenizer, options, group)
@@ -332,7 +333,7 @@ def _fit(
         save_minutes=options.save_minutes,
         until=options.until,
         report=options.report,
-        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+        track=tracking(options, stage, group),
     )
     if finished and group.leads:
         stage.finish(average)

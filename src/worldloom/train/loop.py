@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from worldloom.train.learner import Learner
-from worldloom.train.log import Track, tracker
+from worldloom.train.log import Track, tracking
 from worldloom.train.setup import Options
 from worldloom.train.stage import Report, Stage
 
@@ -114,7 +114,7 @@ def fit_whole(
         save_minutes=options.save_minutes,
         until=options.until,
         report=options.report,
-        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+        track=tracking(options, stage, learner.ranks),
     )
     if finished and learner.ranks.leads:
         stage.finish(learner.average)

@@ -14,7 +14,7 @@ from worldloom.seeding import generator, stream
 from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.learner import Learner
-from worldloom.train.log import tracker
+from worldloom.train.log import tracking
 from worldloom.train.loop import fit
 from worldloom.train.onward import Onward, onward_of, weights
 from worldloom.train.optim import Schedule
@@ -103,16 +103,19 @@ def train_tokenizer(
                 perceptual=str(perceptual.resolve()) if perceptual else None,
                 onward=onward,
             )
-            stage = Stage.create(run / "tokenizer", facts) if group.leads else Stage(run, facts)
+            make = Stage.create if group.leads else Stage
+            stage = make(run / "tokenizer", facts)
         if stage.done:
             return True
         if stage.config["kind"] == "patches":
-            return _fit_patches(stage, cache, options)
+            return _fit_patches(stage, cache, options, group)
         return _fit_learned(stage, cache, options, group)
 
 
-def _fit_patches(stage: Stage, cache: ClipCache, options: Options) -> bool:
-    """Closed form, from frames spread over the recordings."""
+def _fit_patches(stage: Stage, cache: ClipCache, options: Options, group: Ranks) -> bool:
+    """Closed form, from frames spread over the recordings; one process does it."""
+    if not group.leads:
+        return True
     tokenizer = PatchTokenizer(stage.part("shape", PatchShape))
     batches = stage.part("batches", Batches)
     rows = min(batches.rows, cache.frames_total)
@@ -121,8 +124,8 @@ def _fit_patches(stage: Stage, cache: ClipCache, options: Options) -> bool:
     error = tokenizer.fit(frames)
     row = {"step": 1, "rms_error_left_out": error, "frames": rows}
     stage.log(row)
-    if options.track:
-        tracker(options.track, stage.path, stage.config)(1, row)
+    if track := tracking(options, stage, group):
+        track(1, row)
     stage.picture("reconstruction", reconstruction(tokenizer, frames[None, :12]))
     stage.finish(tokenizer)
     if options.report:
@@ -170,7 +173,7 @@ def _fit_learned(stage: Stage, cache: ClipCache, options: Options, group: Ranks)
         save_minutes=options.save_minutes,
         until=options.until,
         report=options.report,
-        track=tracker(options.track, stage.path, stage.config) if options.track else None,
+        track=tracking(options, stage, group),
     )
     if finished and group.leads:
         average.calibrate(look)

@@ -110,11 +110,13 @@ def dynamics(
         )
 
 
-def resume(*, resume: str) -> None:
+def resume(*, resume: str, save_minutes: float = 5.0, track: Tracker = "none") -> None:
     """Continues a training run exactly where it stopped.
 
     Args:
       resume: folder of the run.
+      save_minutes: minutes between two checkpoints.
+      track: sends the metrics there too; metrics.jsonl is always written.
     """
     from worldloom.train.stage import Stage
 
@@ -134,9 +136,8 @@ def resume(*, resume: str) -> None:
     if stage is None:
         done = f"`{resume}` is finished: {' and '.join(begun)}"
         raise WorldloomError(done, f"worldloom play {resume}")
-    with told(
-        run, stage.path.name, seed=stage.config["seed"], minutes=5.0, track="none"
-    ) as options:
+    name, seed = stage.path.name, stage.config["seed"]
+    with told(run, name, seed=seed, minutes=save_minutes, track=track) as options:
         _go_on(stage, run, options)
 
 
