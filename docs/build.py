@@ -91,8 +91,9 @@ def guide(site: Path) -> None:
         body = re.sub(r'href="([\w-]+)\.md(#[^"]*)?"', r'href="\1.html\2"', body)
         page = PAGE.format(title=title(text), style=STYLE, menu=menu(), body=body)
         (site / f"{path.stem}.html").write_text(page)
-    if (HERE / "images").exists():
-        shutil.copytree(HERE / "images", site / "images", dirs_exist_ok=True)
+    for beside in ("images", "reports"):
+        if (HERE / beside).exists():
+            shutil.copytree(HERE / beside, site / beside, dirs_exist_ok=True)
 
 
 def reference(site: Path) -> None:

@@ -20,6 +20,7 @@ def test_a_benchmark_is_found_and_explains_itself(name, monkeypatch, capsys):
     text = (ROOT / "benchmarks" / f"{name}.py").read_text()
     asked = re.findall(r"^    python (?:-m )?(benchmarks\S+)", text, re.MULTILINE)
     assert asked and set(asked) == {f"benchmarks.{name}"}, asked
+    monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)  # of another test
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)  # runpy would warn
     with pytest.raises(SystemExit) as ended:

@@ -119,3 +119,18 @@ def test_what_is_not_there_is_not_found():
     shown = discs.draw(3, 64, (discs.Thing(np.full((3, 2), 5.0), 0.9, discs.RED),))
     found = discs.find(shown, (discs.RED, discs.BLUE), np.array([0.9, 0.9]))
     assert np.isfinite(found[:, 0]).all() and np.isnan(found[:, 1]).all()
+
+
+def test_scenes_together_are_what_they_are_alone_to_the_bit():
+    rng = np.random.default_rng(2)
+    count = 12
+    place = np.stack([[[2, 2], [2, 8], [8, 2], [8, 8]]] * count) + rng.uniform(-1, 1, (count, 4, 2))
+    mass = rng.uniform(0.5, 4, (count, 4))
+    mass[:, 0] = np.inf
+    speed = rng.uniform(-4, 4, (count, 4, 2)) * np.isfinite(mass)[..., None]
+    every = scenes(place, speed, radius=0.9, mass=mass, walls=True)
+    together = physics.simulate(every, 12)
+    for row in range(count):
+        alone = physics.simulate(every[row : row + 1], 12)
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one[0], other[row])

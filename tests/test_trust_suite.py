@@ -264,13 +264,15 @@ def test_what_went_worst_is_shown_beside_the_truth(profile, tmp_path: Path):
     assert [row.sample for row in clips.worst(rows, 5)] == [
         *("high-2", "low-2", "hole-2", "id-2", "high-1")
     ]
-    assert clips.worst([replace(rows[0], value=0.0), replace(rows[1], value=None)]) == []
+    assert clips.worst([replace(rows[0], value=0.0), replace(rows[1], value=None)], 5) == []
     still = FilmProbe("still", films.still)
     shown = task.show(still, task.items(setting)[0])
     assert np.array_equal(shown.truth[:3], shown.seen[:3]), "what it was shown is the truth"
     assert not np.array_equal(shown.truth[-1], shown.seen[-1])
     both = clips.side_by_side(shown)
     assert both.shape == (32, 64, 130, 3) and np.array_equal(both[:, :, :64], shown.truth)
+    assert len(clips.film_worst(task, still, rows, setting, tmp_path)) == 1, "smoke has one"
+    setting, task = replace(setting, budget="quick"), replace(task, clips=3)
     made = clips.film_worst(task, still, rows, setting, tmp_path)
     assert [clip.sample for clip in made] == ["high-2", "low-2", "hole-2"]
     entry = replace(profile[0].entries[0], clips=made)

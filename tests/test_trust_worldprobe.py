@@ -14,6 +14,7 @@ from worlds import keys
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.models.inside import Opened
+from worldloom.trust import worldprobe
 from worldloom.trust.check import check_probe
 from worldloom.trust.probe import lacking
 from worldloom.trust.worldprobe import WorldProbe, told
@@ -43,6 +44,9 @@ def test_an_opened_dream_has_features_and_a_surprise_of_its_own():
     by_hand = (expected - world.encode(frame)[:, 0]).square().mean((1, 2))
     came = Clip(frames={"main": frame}, actions=next_action)
     assert torch.equal(probe.score(probe.observe(clip), came)[:, 0], by_hand)
+    hidden = next_action[:, 0].map(torch.zeros_like)
+    read = world.make(state, world.dynamics.action(hidden)).read.flatten(1)
+    assert torch.equal(probe.features(probe.observe(clip)), read), "drawing changes no feature"
 
 
 def test_surprise_of_a_frame_counts_those_before_it_as_seen():
@@ -81,6 +85,24 @@ def test_samples_differ_by_seed_and_rows_by_their_own_noise():
     assert not torch.equal(frames[0], frames[1]) and not torch.equal(frames[0, 0], frames[0, 1])
 
 
+def test_samples_drawn_together_are_those_drawn_alone(monkeypatch):
+    probe, clip = WorldProbe(Opened(make_world())), make_clip()
+    begun, actions = probe.observe(clip), keys(2, 3)
+    together = probe.rollout(begun, actions, seeds=(1, 2, 3))
+    monkeypatch.setattr(worldprobe, "TOGETHER", 4)  # two samples at once, then one
+    parted = probe.rollout(begun, actions, seeds=(1, 2, 3))
+    alone = [probe.rollout(begun, actions, seeds=(seed,)) for seed in (1, 2, 3)]
+    assert together.frames is not None and parted.frames is not None
+    assert together.frames.shape == (3, 2, 3, 16, 16, 3) and len(together.states) == 3
+    for number, one in enumerate(alone):
+        assert one.frames is not None
+        for frames in (together.frames, parted.frames):
+            off = frames[number].int() - one.frames[0].int()
+            assert off.abs().max() <= 1, "no more than what another batch shape rounds"
+        heard = probe.features(together.states[number])
+        assert torch.allclose(heard, probe.features(one.states[0]), atol=1e-4)
+
+
 def test_surprise_of_a_world_that_only_draws_is_the_error_of_what_it_drew():
     world = make_world(temperature=0.0)  # every draw is the mean, whatever the seed
     probe, clip = WorldProbe(world), make_clip()
@@ -113,6 +135,27 @@ def test_a_rollout_goes_on_from_the_states_that_it_leaves():
     rest = probe.rollout(first.states[0], actions[:, 2:])
     assert whole.frames is not None and rest.frames is not None
     assert torch.equal(rest.frames, whole.frames[:, :, 2:])
+
+
+def test_frames_of_another_size_fit_only_where_that_is_declared():
+    world, clip = Opened(make_world(temperature=0.0)), make_clip()
+    large = replace(
+        clip, frames={"main": clip.frames["main"].repeat_interleave(2, 2).repeat_interleave(2, 3)}
+    )
+    with pytest.raises(WorldloomError, match="sees frames of 16x16, these are 32x32"):
+        WorldProbe(world).observe(large)
+    probe, actions = WorldProbe(world, resizes=True), keys(2, 3)
+    plain = probe.rollout(probe.observe(clip), actions)
+    found = probe.rollout(probe.observe(large), actions)
+    assert plain.frames is not None and found.frames is not None
+    again = plain.frames.repeat_interleave(2, 3).repeat_interleave(2, 4)
+    assert torch.equal(found.frames, again), "seen at its own size, drawn at theirs"
+    after_ = Clip(frames={"main": large.frames["main"][:, -2:]}, actions=keys(2, 2))
+    small = Clip(frames={"main": clip.frames["main"][:, -2:]}, actions=keys(2, 2))
+    told = probe.score(probe.observe(large), after_)
+    assert torch.equal(told, probe.score(probe.observe(clip), small))
+    vars(world)["resizes"] = True  # as a world itself declares it
+    assert WorldProbe(world).observe(large).size == (32, 32)
 
 
 def test_doubt_is_that_of_the_sample_that_is_drawn():

@@ -38,6 +38,8 @@ from worldloom.world import World
 
 STEPS: Mapping[Budget, int] = {"smoke": 4, "quick": 1500, "full": 12_000}
 """Updates of the dynamics. Smoke proves the way, not the world."""
+NARROW: Mapping[str, int] = {"width": 32, "heads": 2, "kv_heads": 2, "hidden": 64}
+"""A third of nano's width, for smoke: what learns in four updates need not be able to."""
 DRAWN = Sampler(passes=2)
 START = 0.02
 """Spread of an untrained head; as training begins it is zero, and such a world sees nothing."""
@@ -52,6 +54,8 @@ class Nano:
     def size(self, frame: tuple[int, int], setting: Setting) -> Size:
         """What is trained on frames of (height, width)."""
         base = nano(frame)
+        if setting.budget == "smoke":
+            base = replace(base, dynamics=replace(base.dynamics, **NARROW))
         return replace(
             base,
             tokenizer_batches=replace(base.tokenizer_batches, rows=1024),

@@ -69,11 +69,21 @@ def draw(walk: Walk, noise: Tensor, sampler: Sampler, grid: int) -> tuple[Tensor
       `[B, N, D]` its latents, neither held nor snapped yet; `first` and `read` as of `Made`.
     """
     z = noise if sampler.temperature == 1 else noise * sampler.temperature
-    passes, first, read = sampler.passes, z, z
-    told = (passes if sampler.shortcuts else grid).bit_length() - 1
-    for index in range(passes):
-        clean = walk.denoise(z, index * grid // passes, told)
-        if index == 0:
-            first, read = clean, walk.read
+    passes = sampler.passes
+    first, read = glimpse(walk, noise, sampler, grid)
+    z = torch.lerp(z, first, 1 / passes)
+    for index in range(1, passes):
+        clean = walk.denoise(z, index * grid // passes, _told(sampler, grid))
         z = torch.lerp(z, clean, 1 / (passes - index))
     return z, first, read
+
+
+def glimpse(walk: Walk, noise: Tensor, sampler: Sampler, grid: int) -> tuple[Tensor, Tensor]:
+    """The first pass of `draw` alone: `first` and `read` as of `Made`, of the same arguments."""
+    z = noise if sampler.temperature == 1 else noise * sampler.temperature
+    return walk.denoise(z, 0, _told(sampler, grid)), walk.read
+
+
+def _told(sampler: Sampler, grid: int) -> int:
+    """The size of a step, as the dynamics is told it."""
+    return (sampler.passes if sampler.shortcuts else grid).bit_length() - 1

@@ -19,7 +19,7 @@ from worldloom.models.agent import Agent, Mind, listen
 from worldloom.models.cache import Ring
 from worldloom.models.cells import Cells
 from worldloom.models.doubt import Doubt
-from worldloom.models.draw import Made, Sampler, draw
+from worldloom.models.draw import Made, Sampler, draw, glimpse
 from worldloom.models.dream_state import DreamMark, DreamState
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
@@ -177,6 +177,13 @@ class DreamWorld:
 
         z, first, read = drawn(_SAMPLE)
         return Made(z, last, first, read, walk, lambda use: drawn(use)[0])
+
+    @torch.inference_mode()
+    def glimpse(self, state: DreamState, token: Tensor) -> tuple[Tensor, Tensor]:
+        """`first` and `read` of the frame that `make` would draw, which is not drawn."""
+        shape = self.dynamics.shape
+        z = noise(state.seeds, state.ring.count, _SAMPLE, (shape.tokens, shape.channels))
+        return glimpse(self._walk(state, token), z, self.sampler, shape.grid)
 
     def _settled(self, latents: Tensor, last: Tensor) -> Tensor:
         """A drawn frame, held or snapped as the sampler says."""

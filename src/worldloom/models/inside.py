@@ -66,7 +66,7 @@ class Opened:
         null = {k: torch.from_numpy(v) for k, v in spec.null((len(state),)).items()}
         unknown = Action(null, torch.zeros(len(state), dtype=torch.bool))
         token = self.world.dynamics.action(unknown.map(lambda x: x.to(self.world.device)))
-        return self.world.make(state.copy(), token).read.flatten(1).clone()
+        return self.world.glimpse(state, token)[1].flatten(1).clone()
 
     @torch.inference_mode()
     def score(self, state: DreamState, clip: Clip) -> Tensor:
@@ -83,7 +83,7 @@ class Opened:
         surprise = []
         for t in range(frames.shape[1]):
             action = actions[:, t].map(lambda x: torch.as_tensor(x).to(self.world.device))
-            expected = self.world.make(state, self.world.dynamics.action(action)).first
+            expected, _ = self.world.glimpse(state, self.world.dynamics.action(action))
             surprise.append((expected - latents[:, t]).square().mean((1, 2)))
             seen = Clip(latents=latents[:, : t + 1])
             state, _ = self.world.observe(state, action, seen)

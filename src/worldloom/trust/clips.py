@@ -3,7 +3,7 @@
 Knows rows and tasks that can show an answer; no page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,9 +14,9 @@ from worldloom.data import film
 from worldloom.data.files import replace_file
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Item, Setting, Task
+from worldloom.trust.task import Budget, Item, Setting, Task
 
-COUNT = 3
+COUNT: Mapping[Budget, int] = {"smoke": 1, "quick": 3, "full": 3}
 """Clips of one task."""
 PACE = 8.0
 """Frames a second: slow enough to see what happens."""
@@ -66,7 +66,7 @@ class Visible(Protocol):
         ...
 
 
-def worst(rows: Sequence[Row], count: int = COUNT) -> list[Row]:
+def worst(rows: Sequence[Row], count: int) -> list[Row]:
     """The rows in which a world is furthest from the best one, at first one of each split."""
     far = {
         row.sample: abs(row.value - row.ceiling)
@@ -98,7 +98,7 @@ def film_worst(
         return ()
     items = {item.key: item for item in task.items(setting)}
     clips = []
-    for rank, row in enumerate(worst(rows), 1):
+    for rank, row in enumerate(worst(rows, COUNT[setting.budget]), 1):
         shown = task.show(probe, items[row.sample])
         if shown is None:
             continue

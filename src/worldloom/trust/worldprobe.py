@@ -6,11 +6,12 @@ that can be said of a world whose probabilities are not known.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from worldloom import seeding
 from worldloom.actions import Action, ActionSpec
@@ -20,6 +21,9 @@ from worldloom.evaluate.windows import camera_of
 from worldloom.trust.probe import Edit, Rollout
 from worldloom.world import Step, World
 
+TOGETHER = 96
+"""Rows of one batch at most, where several samples are drawn."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -28,10 +32,12 @@ class Known:
     Args:
       inner: the state, never stepped: every use steps a copy.
       step: reward, ending and doubt as the world itself estimates them.
+      size: of the frames that it was shown, where they were made to fit; None where they did.
     """
 
     inner: Any
     step: Step
+    size: tuple[int, int] | None = None
 
     @property
     def reward(self) -> Tensor | None:
@@ -46,10 +52,18 @@ class WorldProbe:
       world: that can `fork`.
       name: for people; the world's own by default.
       tells: "reward", "doubt": what its steps carry, which a spec does not declare; see `told`.
+      resizes: frames of another size are shown to it at its own, and what it draws is given back
+        at theirs; by default as the world declares in an attribute of this name, and where it
+        says nothing, such frames are refused.
     """
 
     def __init__(
-        self, world: World, name: str | None = None, *, tells: frozenset[str] = frozenset()
+        self,
+        world: World,
+        name: str | None = None,
+        *,
+        tells: frozenset[str] = frozenset(),
+        resizes: bool | None = None,
     ) -> None:
         if "fork" not in world.spec.capabilities:
             raise WorldloomError(
@@ -61,6 +75,7 @@ class WorldProbe:
         self.name = name or world.spec.name
         self._camera = camera_of(world)
         self._tells = tells
+        self._resizes = bool(getattr(world, "resizes", False) if resizes is None else resizes)
 
     @property
     def tolerance(self) -> float:
@@ -84,14 +99,15 @@ class WorldProbe:
     @torch.no_grad()
     def observe(self, clip: Clip, state: Known | None = None) -> Known:
         """What the world knows after a clip; one of other frames or actions is refused."""
-        self._check(clip)
+        clip, size = self._fitted(clip)
         if state is None:
             rows = len(clip.frames[self._camera]) if clip.frames else len(clip.snapshots or ())
-            return Known(*self.world.start(clip, torch.zeros(rows, dtype=torch.int64)))
+            begun, step = self.world.start(clip, torch.zeros(rows, dtype=torch.int64))
+            return Known(begun, step, size)
         inner, step = state.inner.copy(), state.step
         for t in range(clip.frames[self._camera].shape[1]):
             inner, step = self.world.observe(inner, self._action(clip, t), _frame(clip, t))
-        return Known(inner, step)
+        return Known(inner, step, size)
 
     @torch.no_grad()
     def features(self, state: Known, layer: str | None = None) -> Tensor:
@@ -108,47 +124,64 @@ class WorldProbe:
         seeds: Sequence[int] = (0,),
         edit: Edit | None = None,
     ) -> Rollout:
-        """One sample a seed; row b of sample s draws from the stream (seed s, b)."""
-        frames, rewards, states = zip(
-            *(self._sample(state, actions, seed, edit) for seed in seeds), strict=True
-        )
-        join = lambda parts: None if parts[0] is None else torch.stack(parts)  # noqa: E731
-        return Rollout(join(frames), join(rewards), states)
+        """One sample a seed; row b of sample s draws from the stream (seed s, b).
 
-    def _sample(
-        self, state: Known, actions: Action, seed: int, edit: Edit | None
-    ) -> tuple[Tensor | None, Tensor | None, Known]:
-        begun = known = Known(self._begun(state, seed, edit), state.step)
+        Samples of several seeds are drawn together, as rows of one batch.
+        """
+        rows = len(state.inner)
+        count = max(1, TOGETHER // max(1, rows))
+        parts = [
+            self._samples(state, actions, seeds[at : at + count], edit)
+            for at in range(0, len(seeds), count)
+        ]
+        frames, rewards, knowns = zip(*parts, strict=True)
+        join = lambda parts: None if parts[0] is None else torch.cat(parts)  # noqa: E731
+        return Rollout(join(frames), join(rewards), tuple(one for part in knowns for one in part))
+
+    def _samples(
+        self, state: Known, actions: Action, seeds: Sequence[int], edit: Edit | None
+    ) -> tuple[Tensor | None, Tensor | None, list[Known]]:
+        """Frames and rewards `[S, B, T, ...]`, and what is known at the end, one for each seed."""
+        rows = len(state.inner)
+        every = torch.arange(rows).repeat(len(seeds))
         frames, rewards = [], []
-        for known in self._steps(begun, actions):
+        inner, step = self._begun(state, seeds, edit), _picked(state.step, every)
+        begun = known = Known(inner, step, state.size)
+        for known in self._steps(begun, actions[every]):
             if "render" in self.world.spec.capabilities:
                 drawn = torch.as_tensor(self.world.render(known.inner, self._camera))
-                frames.append(drawn.cpu().clone())
+                frames.append(_resized(drawn.cpu(), state.size).clone())
             if known.reward is not None:
                 rewards.append(known.reward.cpu().clone())
-        stack = lambda parts: torch.stack(parts, 1) if parts else None  # noqa: E731
-        return stack(frames), stack(rewards), known
+        stack = lambda parts: (  # noqa: E731
+            torch.stack(parts, 1).unflatten(0, (len(seeds), rows)) if parts else None
+        )
+        return stack(frames), stack(rewards), [_part(known, i, rows) for i in range(len(seeds))]
 
-    def _begun(self, state: Known, seed: int, edit: Edit | None = None) -> Any:
-        """The state of a sample before its first step; one of no steps leaves it so."""
-        inner = state.inner.copy()
+    def _begun(self, state: Known, seeds: Sequence[int], edit: Edit | None = None) -> Any:
+        """The state of samples before their first step, one below the other."""
+        rows = len(state.inner)
+        every = torch.arange(rows).repeat(len(seeds))
+        inner = state.inner[every] if len(seeds) > 1 else state.inner.copy()
         if "reseed" in self.world.spec.capabilities:
-            draws = [seeding.stream(seed, "probe", row) for row in range(len(inner))]
+            draws = [seeding.stream(seed, "probe", row) for seed in seeds for row in range(rows)]
             inner = self.world.reseed(inner, torch.tensor(draws))
         if edit is not None:
-            vector = edit.vector.expand(len(inner), -1)
+            vector = edit.vector.expand(rows, -1).repeat(len(seeds), 1)
             inner = self.world.steer(inner, vector, edit.layer)
         return inner
 
     def _steps(self, known: Known, actions: Action) -> Iterator[Known]:
         """What is known after each step; the memory of one is used again for the next."""
         for t in range(actions.known.shape[1]):
-            known = Known(*self.world.step(known.inner, actions[:, t]))
+            inner, step = self.world.step(known.inner, actions[:, t])
+            known = Known(inner, step, known.size)
             yield known
 
     @torch.no_grad()
     def score(self, state: Known, clip: Clip) -> Tensor:
         """`[B, T]` the world's own surprise, or the squared pixel error of what it drew."""
+        clip, _ = self._fitted(clip)
         if "score" in self.world.spec.capabilities:
             return self.world.score(state.inner.copy(), clip).float().cpu()
         inner, errors = state.inner.copy(), []
@@ -165,27 +198,38 @@ class WorldProbe:
     def doubt(self, state: Known, actions: Action) -> Tensor:
         """`[B, T]` of the sample that `rollout` gives where nobody names a seed."""
         doubts = []
-        begun = Known(self._begun(state, seed=0), state.step)
+        begun = Known(self._begun(state, seeds=(0,)), state.step, state.size)
         for known in self._steps(begun, actions):
             assert known.step.doubt is not None, "`doubt` is asked only of worlds that have it"
             doubts.append(known.step.doubt.cpu().clone())
         return torch.stack(doubts, 1)
 
-    def _check(self, clip: Clip) -> None:
-        """Raises where a clip is not of this world's frames and actions: nothing is resized."""
+    def _fitted(self, clip: Clip) -> tuple[Clip, tuple[int, int] | None]:
+        """A clip of this world's frames and actions, and their size where it was another one.
+
+        Raises:
+          WorldloomError: they do not fit, and are not made to where nobody declared it.
+        """
         spec, frames = self.world.spec, clip.frames.get(self._camera)
+        size = None
         if frames is not None and tuple(frames.shape[2:4]) != tuple(spec.cameras[self._camera]):
             (height, width), (own, wide) = frames.shape[2:4], spec.cameras[self._camera]
-            raise WorldloomError(
-                f"`{self.name}` sees frames of {own}x{wide}, these are {height}x{width}",
-                "let a world of this size sit it, or resize the recordings it learns from",
-            )
+            if not self._resizes:
+                raise WorldloomError(
+                    f"`{self.name}` sees frames of {own}x{wide}, these are {height}x{width}",
+                    "let a world of this size sit it, or one that declares `resizes`",
+                )
+            size = (int(height), int(width))
+            shown = _resized(torch.as_tensor(frames).flatten(0, 1), (own, wide))
+            fitting = {**clip.frames, self._camera: shown.unflatten(0, frames.shape[:2])}
+            clip = replace(clip, frames=fitting)
         if clip.actions is not None and set(clip.actions.values) != set(spec.action.null(())):
             own, given = sorted(spec.action.null(())), sorted(clip.actions.values)
             raise WorldloomError(
                 f"`{self.name}` has the actions {own}, these are {given}",
                 "let a world with these actions sit it",
             )
+        return clip, size
 
     def _action(self, clip: Clip, t: int) -> Action:
         """What led to frame t, `[B, ...]`; unknown where the clip does not say."""
@@ -218,6 +262,28 @@ def nothing(spec: ActionSpec, lead: tuple[int, ...], *, known: bool) -> Action:
     """Null actions of a spec as tensors, `[*lead, ...]`."""
     values = {name: torch.from_numpy(value) for name, value in spec.null(lead).items()}
     return Action(values, torch.full(lead, known))
+
+
+def _picked(step: Step, rows: Tensor | slice) -> Step:
+    """What a step said of some rows."""
+    values = {field.name: getattr(step, field.name) for field in fields(step)}
+    return Step(**{name: None if v is None else v[rows] for name, v in values.items()})
+
+
+def _part(known: Known, number: int, rows: int) -> Known:
+    """One sample out of several that were drawn together."""
+    own = slice(number * rows, (number + 1) * rows)
+    if len(known.inner) == rows:
+        return known
+    return Known(known.inner[own], _picked(known.step, own), known.size)
+
+
+def _resized(frames: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Frames `[B, H, W, 3]` uint8 at another size, each pixel the mean of those under it."""
+    if size is None:
+        return frames
+    small = functional.interpolate(frames.permute(0, 3, 1, 2).float(), size, mode="area")
+    return small.round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _frame(clip: Clip, t: int) -> Clip:

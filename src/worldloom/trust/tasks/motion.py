@@ -116,7 +116,7 @@ class Motion:
     claim: str = "it knows how things move, beyond what it has seen"
     requires: frozenset[str] = frozenset({"rollout", "render"})
     own_data: bool = True
-    chunk: int = 12
+    chunk: int = 24
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """Every region's clips; a clip is its own cluster, for nothing is common to two."""

@@ -38,10 +38,10 @@ from worldloom.trust.tasks.control.verdict import judge
 HORIZONS = (1, 4, 8, 16)
 LAGS = 5
 """Frames by which an answer may be late and still be found."""
-COUNT: Mapping[Budget, int] = {"smoke": 16, "quick": 48, "full": 400}
+COUNT: Mapping[Budget, int] = {"smoke": 12, "quick": 48, "full": 400}
 """Moments, one in an episode."""
 LESSONS: Mapping[Budget, tuple[int, int]] = {
-    "smoke": (64, 120),
+    "smoke": (40, 50),
     "quick": (250, 600),
     "full": (1000, 4000),
 }

@@ -28,11 +28,11 @@ from worldloom.trust.tasks.reading.ridge import Line
 
 SEEN = 16
 """Frames that are dreamed to be told from recorded ones."""
-COUNT: Mapping[Budget, int] = {"smoke": 16, "quick": 48, "full": 200}
+COUNT: Mapping[Budget, int] = {"smoke": 10, "quick": 48, "full": 200}
 """Moments of each of the two parts."""
 UPDATES: Mapping[Budget, int] = {"smoke": 40, "quick": 300, "full": 2000}
 """Of who tells dream from recording."""
-LONG: Mapping[Budget, int] = {"smoke": 8, "quick": 16, "full": 48}
+LONG: Mapping[Budget, int] = {"smoke": 4, "quick": 16, "full": 48}
 """Moments at which it idles and plays for long."""
 
 
@@ -52,7 +52,7 @@ class Lengths:
 
 
 LENGTHS: Mapping[Budget, Lengths] = {
-    "smoke": Lengths((16, 64), 8, 40),
+    "smoke": Lengths((8, 32), 4, 24),
     "quick": Lengths((60, 240), 20, 120),
     "full": Lengths((100, 1000), 40, 250),
 }

@@ -72,14 +72,14 @@ class Return:
     claim: str = "it remembers what it left, and what it cannot see goes on"
     requires: frozenset[str] = frozenset({"continue", "score"})
     own_data: bool = True
-    chunk: int = 10
+    chunk: int = 20
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """Every kind, gap by gap; a trip is a cluster of its own."""
         found = []
         for world, kinds in KINDS.items():
-            for kind in kinds:
-                for gap in self.gaps or GAPS[setting.budget]:
+            for gap in self.gaps or GAPS[setting.budget]:
+                for kind in kinds:
                     for index in range(self.count or COUNT[setting.budget]):
                         if kind == "loop" and gap < LOOP:
                             continue

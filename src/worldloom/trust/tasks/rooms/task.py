@@ -40,7 +40,7 @@ WORLDS: Mapping[Budget, tuple[int, int, int]] = {
 }
 """Test worlds of each number of views."""
 LESSONS: Mapping[Budget, tuple[int, int]] = {
-    "smoke": (90, 30),
+    "smoke": (45, 15),
     "quick": (400, 100),
     "full": (2000, 300),
 }

@@ -24,6 +24,8 @@ from worldloom.trust.tasks.scenes.physics import Scenes
 
 SIZE = 64
 """Side of a picture in pixels."""
+TOGETHER = 64
+"""Films that are simulated at once."""
 NO_ACTIONS = ActionSpec(())
 """Nothing can be done in a film."""
 
@@ -220,9 +222,13 @@ def record(path: Any, films: Sequence[Film], frames: int) -> Store:
     """The films as a store whose episodes are all to be learned from, or the one that is there."""
     info = StoreInfo(NO_ACTIONS, {"main": (SIZE, SIZE)}, 1 / physics.FRAME, heldout=0.0)
     store = Store.open_or_create(path, info)
-    for number in range(len(store), len(films)):
-        shown = shoot([films[number]], frames).frames[0]
-        store.append(Episode(shown, {}, seed=number), split="train", number=number)
+    for begin_ in range(len(store), len(films), TOGETHER):
+        some = films[begin_ : begin_ + TOGETHER]
+        shown: dict[int, np.ndarray] = {}
+        for rows in grouped(some).values():
+            shown |= zip(rows, shoot([some[i] for i in rows], frames).frames, strict=True)
+        for number, row in enumerate(range(len(some)), begin_):
+            store.append(Episode(shown[row], {}, seed=number), split="train", number=number)
     return store
 
 

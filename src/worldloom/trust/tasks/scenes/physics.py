@@ -7,6 +7,7 @@ Units: the arena is `ARENA` wide and high, y points up, time is in seconds.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -70,29 +71,41 @@ def simulate(scenes: Scenes, frames: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _substep(scenes: Scenes, dt: float) -> Scenes:
-    """Moves all scenes in closed form, and those in which something touches one by one."""
+    """Moves all scenes in closed form, and those in which something touches by way of that."""
     free = _fly(scenes, dt)
-    place, speed = free.place.copy(), free.speed.copy()
-    for i in np.flatnonzero(_touching(free)):
-        one = slice(int(i), int(i) + 1)
-        met = _through_contacts(scenes[one], dt)
-        place[one], speed[one] = met.place, met.speed
-    return replace(free, place=place, speed=speed)
+    met = np.flatnonzero(_touching(free))
+    return _put(free, met, _through_contacts(scenes[met], dt)) if len(met) else free
 
 
-def _fly(scenes: Scenes, dt: float) -> Scenes:
+def _put(scenes: Scenes, rows: np.ndarray, others: Scenes) -> Scenes:
+    """The scenes, some of them as they are in `others`."""
+    place, speed = scenes.place.copy(), scenes.speed.copy()
+    place[rows], speed[rows] = others.place, others.speed
+    return replace(scenes, place=place, speed=speed)
+
+
+def _fly(scenes: Scenes, dt: float | np.ndarray) -> Scenes:
+    """All scenes by one time, or each by its own of `[S]`."""
+    time = np.asarray(dt)[..., None, None]
     return replace(
         scenes,
-        place=scenes.place + scenes.speed * dt + scenes.pull * (dt**2 / 2),
-        speed=scenes.speed + scenes.pull * dt,
+        place=scenes.place + scenes.speed * time + scenes.pull * (time * time / 2),
+        speed=scenes.speed + scenes.pull * time,
     )
+
+
+@cache
+def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every two of so many discs."""
+    one, two = np.triu_indices(count, 1)
+    return one, two
 
 
 def _touching(scenes: Scenes) -> np.ndarray:
     """`[S]` bool: in which scenes things overlap that come closer."""
     found = np.zeros(len(scenes), bool)
     if scenes.solid:
-        one, two = np.triu_indices(scenes.place.shape[1], 1)
+        one, two = _pairs(scenes.place.shape[1])
         apart = scenes.place[:, two] - scenes.place[:, one]
         relative = scenes.speed[:, two] - scenes.speed[:, one]
         reach = scenes.radius[:, one] + scenes.radius[:, two]
@@ -127,38 +140,48 @@ def _contacts(scenes: Scenes) -> Iterator[tuple[Where, np.ndarray, np.ndarray]]:
             yield (a, axis, ARENA), ARENA - along - scenes.radius[:, a], speed
 
 
-def _through_contacts(scene: Scenes, dt: float) -> Scenes:
-    """One scene through a substep, from contact to contact."""
+def _through_contacts(scenes: Scenes, dt: float) -> Scenes:
+    """Scenes through a substep, each from one contact of its own to the next."""
+    left = np.full(len(scenes), dt)
     for _ in range(64):  # a ball at rest on the floor would bounce without end
-        if not _touching(_fly(scene, dt))[0]:
+        rows = np.flatnonzero(_touching(_fly(scenes, left)))
+        if not len(rows):
             break
-        before, after = 0.0, dt
+        some, after = scenes[rows], left[rows]
+        before = np.zeros(len(rows))
         for _ in range(BISECTIONS):
             middle = (before + after) / 2
-            if _touching(_fly(scene, middle))[0]:
-                after = middle
-            else:
-                before = middle
-        scene = _fly(scene, after)
-        for where, gap, closing in _contacts(scene):
-            if gap[0] < 1e-9 and closing[0] > 0:
-                scene = _thrown_back(scene, where)
-        dt -= after
-    return _fly(scene, dt)
+            touches = _touching(_fly(some, middle))
+            before = np.where(touches, before, middle)
+            after = np.where(touches, middle, after)
+        scenes = _put(scenes, rows, _bounced(_fly(some, after)))
+        left[rows] -= after
+    return _fly(scenes, left)
 
 
-def _thrown_back(scene: Scenes, where: Where) -> Scenes:
-    """The speeds after an elastic contact."""
-    speed = scene.speed.copy()
+def _bounced(scenes: Scenes) -> Scenes:
+    """The scenes, with everything thrown back that has just met."""
+    speed = scenes.speed.copy()
+    for where, gap, closing in _contacts(scenes):
+        for row in np.flatnonzero((gap < 1e-9) & (closing > 0)):
+            speed[row] = _thrown_back(scenes.place[row], speed[row], scenes.mass[row], where)
+    return replace(scenes, speed=speed)
+
+
+def _thrown_back(
+    place: np.ndarray, speed: np.ndarray, mass: np.ndarray, where: Where
+) -> np.ndarray:
+    """The speeds `[N, 2]` of one scene after an elastic contact."""
+    speed = speed.copy()
     if len(where) == 3:
-        speed[0, where[0], where[1]] *= -1
-        return replace(scene, speed=speed)
+        speed[where[0], where[1]] *= -1
+        return speed
     a, b = where
-    normal = scene.place[0, b] - scene.place[0, a]
+    normal = place[b] - place[a]
     normal = normal / np.hypot(*normal)
-    light = np.array([1 / scene.mass[0, a], 1 / scene.mass[0, b]])
+    light = np.array([1 / mass[a], 1 / mass[b]])
     if light.sum():
-        push = 2 * ((speed[0, a] - speed[0, b]) @ normal) / light.sum()
-        speed[0, a] -= push * light[0] * normal
-        speed[0, b] += push * light[1] * normal
-    return replace(scene, speed=speed)
+        push = 2 * ((speed[a] - speed[b]) @ normal) / light.sum()
+        speed[a] -= push * light[0] * normal
+        speed[b] += push * light[1] * normal
+    return speed
