@@ -1,16 +1,21 @@
 """Messages, the frame header, clocks and percentiles."""
 
+import dataclasses
 import io
 import json
 import struct
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from worldloom.play import messages, protocol
 from worldloom.play.clock import Latency, next_deadline, percentile
 from worldloom.play.protocol import Header, ProtocolError, check_hello, parse
+from worldloom.play.tray import Tray
+from worldloom.play.wishes import Wishes
 
 
 def _text(**fields):
@@ -105,6 +110,63 @@ def test_anything_else_is_a_typed_error(text):
     assert len(caught.value.message) < 200
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)  # halves of pairs, too
+ANY_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | st.sampled_from(["KeyA"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+# Right but for some fields, which are anything; all of them are of one of the protocol's types.
+FIELDS = {
+    "version": protocol.VERSION, "token": "t", "seed": 3, "held": ["KeyA"], "tapped": [], "time": 1,
+    "axes": {"a/0": 0.5}, "mouse": [1, 2], "frame": 7, "on": True, "picture": "a", "factor": 2,
+    "format": "gif", "scale": 4, "ticks": 5, "moment": 9, "branch": 2, "choices": [["KeyA"], []],
+    "samples": 2, "horizon": 8, "choice": 1, "sample": 0, "note": "no", "code": "x", "more": True,
+}  # fmt: skip
+NEARLY = st.builds(
+    lambda kind, wrong: json.dumps({**FIELDS, **wrong, "type": kind}),
+    st.sampled_from(sorted(protocol._READERS)),
+    st.dictionaries(st.sampled_from(sorted(FIELDS)), ANY_VALUE, max_size=2),
+)
+
+
+def words_in(value):
+    """All texts in a message."""
+    if isinstance(value, str):
+        return [value]
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return (
+        [word for part in value for word in words_in(part)]
+        if isinstance(value, list | tuple)
+        else []
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(NEARLY | ANY_TEXT | ANY_VALUE.map(json.dumps), min_size=1, max_size=12))
+@example([_text(type="wrong", note="half a pair: \ud800")])
+@example([_text(type="open", code="\udfff")])
+@example([_text(type="share", more="[" * 900)] * 40)
+def test_whatever_comes_is_understood_or_refused_in_one_way(texts):
+    """Nothing but `ProtocolError` comes out, and what is understood can be acted on."""
+
+    def hear():
+        wishes = Wishes(frozenset({"KeyA"}), Tray(most=2, most_bytes=9))
+        for text in texts:
+            message = parse(text)
+            for word in words_in(message):
+                word.encode()
+            if not isinstance(message, messages.Hello | messages.Ack):
+                wishes.hear(message)
+                wishes.held.input()
+
+    try:
+        hear()
+    except ProtocolError as error:
+        assert error.code == "malformed" and len(error.message) < 200
+
+
 def test_the_greeting_is_checked():
     good = parse(_text(type="hello", version=protocol.VERSION, token="secret"))
     assert check_hello(good, "secret") is good
@@ -112,7 +174,7 @@ def test_the_greeting_is_checked():
         ({"version": protocol.VERSION + 1, "token": "secret"}, "version"),
         ({"version": protocol.VERSION, "token": "guess"}, "token"),
         ({"version": protocol.VERSION, "token": ""}, "token"),
-        ({"version": protocol.VERSION, "token": "\ud800"}, "token"),
+        ({"version": protocol.VERSION, "token": "\ud800"}, "malformed"),
     ]:
         with pytest.raises(ProtocolError) as caught:
             check_hello(parse(_text(type="hello", **fields)), "secret")

@@ -93,6 +93,8 @@ def parse(text: str) -> Message:
         raise ProtocolError("malformed", f"message of {len(text)} characters, limit {MAX_BYTES}")
     try:
         data = json.loads(text)
+        if "\\u" in text:  # half a pair of surrogates, which no file can hold
+            json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ProtocolError("malformed", "message is not JSON") from error
     if not isinstance(data, dict):
