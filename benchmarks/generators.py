@@ -4,8 +4,9 @@
     python -m benchmarks.generators --smoke
 
 An item is all that is drawn for one question: the film or films, the apartment with its
-views, the trip with its lure. Every round draws questions of another exam, so that nothing
-is remembered.
+views, the trip with its lure, the moment with all that can follow, the demonstration. The games
+of *craft* are those of `benchmarks.craft`; the other tasks ask about recordings. Every round
+draws questions of another exam, so that nothing is remembered.
 """
 
 import argparse
@@ -16,15 +17,21 @@ from itertools import count
 from benchmarks import rates, results
 from worldloom.trust.task import Item, Setting, Task
 from worldloom.trust.tasks import combo, motion
+from worldloom.trust.tasks.blind import task as blind
+from worldloom.trust.tasks.blind.task import Blind
 from worldloom.trust.tasks.combo import Combo
 from worldloom.trust.tasks.gladder import task as gladder
 from worldloom.trust.tasks.gladder.task import Gladder
 from worldloom.trust.tasks.motion import Motion
+from worldloom.trust.tasks.outcomes import task as outcomes
+from worldloom.trust.tasks.outcomes.task import Outcomes
 from worldloom.trust.tasks.returning import task as returning
 from worldloom.trust.tasks.returning.task import Return
 from worldloom.trust.tasks.rooms import task as rooms
 from worldloom.trust.tasks.rooms.task import RoomsTask
 from worldloom.trust.tasks.scenes import films
+from worldloom.trust.tasks.transfer import hopping
+from worldloom.trust.tasks.transfer.task import Transfer
 from worldloom.trust.tasks.voe2d import task as voe2d
 from worldloom.trust.tasks.voe2d.task import Voe2d
 
@@ -35,6 +42,9 @@ MAKERS: dict[str, tuple[Task, Callable[[Item], object]]] = {
     "combo": (Combo(), lambda item: films.shoot([combo._film(item)], combo.FRAMES)),
     "rooms": (RoomsTask(), lambda item: rooms._world(item).frames()),
     "return": (Return(), returning._trip),
+    "outcomes": (Outcomes(), outcomes._question),
+    "transfer": (Transfer(), lambda item: hopping.demonstrate(item.seed, "dots", 20)),
+    "blind": (Blind(), blind._film),
 }
 
 

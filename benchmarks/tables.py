@@ -71,6 +71,8 @@ def row(name: str, figure: dict[str, Any], about: str = "") -> str:
     interval = f"{number(figure['low'])} to {number(figure['high'])}"
     interval = interval if figure["low"] is not None else ""
     words = WORDS.get(name, f"`{name}`")
+    told = [figure[key] for key in ("figure", "beside", "verdict", "budget") if figure.get(key)]
+    words += "".join(f", {part}" for part in told)
     words = f"{about}: {words}" if about else words
     words += f" ({figure['machine']})" if "machine" in figure else ""  # not that of the file
     return f"| {words} | {number(figure['value'])}{unit} | {interval} | {figure['n']} |"

@@ -24,7 +24,9 @@ def first_figures(profiles: Sequence[Profile]) -> Figures:
     for profile in profiles:
         for entry in profile.entries:
             found.setdefault(entry.task, _first(entry, profile))
-    return found
+    longest = max(profiles, key=lambda profile: len(profile.entries))
+    order = [entry.task for entry in longest.entries]
+    return dict(sorted(found.items(), key=lambda pair: [*order, pair[0]].index(pair[0])))
 
 
 def _first(entry: Entry, profile: Profile) -> dict[str, Any]:
