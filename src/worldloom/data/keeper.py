@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from worldloom.data.folder import EpisodeRow
-from worldloom.data.reel import SharedReel, look
+from worldloom.data.reel import SharedReel, look, sweep
 from worldloom.data.store import Store
 from worldloom.data.types import Episode
 from worldloom.workers import Workers
@@ -41,6 +41,7 @@ class Keeper:
     """
 
     def __init__(self, path: Path) -> None:
+        sweep()
         self._workers = Workers(partial(_storer, path), 1, script=False)
         self._free: list[SharedReel] = []
         self._busy: deque[SharedReel] = deque()
