@@ -93,4 +93,6 @@ def test_a_page_is_handed_its_frames_and_no_more():
                 page.say("ack", frame=Header.unpack(data).frame)
                 sizes.append(len(data))
         page.socket.close()
+    words = served.room.report()
+    assert "16x16, on cpu with" in words and " parameters, 4 passes a frame; " in words
     assert sizes == [protocol.HEADER.size + 16 * 16 * 3] * 8

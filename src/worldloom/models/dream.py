@@ -90,6 +90,12 @@ class DreamWorld:
     def device(self) -> torch.device:
         return self.dynamics.slot.device
 
+    @property
+    def about(self) -> str:
+        """What a frame is computed with, in words."""
+        count = sum(part.numel() for part in self.dynamics.parameters())
+        return f"{count:,} parameters, {self.sampler.passes} passes a frame"
+
     @torch.inference_mode()
     def start(self, clip: Clip, seeds: Tensor) -> tuple[DreamState, Step]:
         """Commits a context, frame by frame, as generated frames would be.

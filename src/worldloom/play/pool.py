@@ -112,6 +112,12 @@ class Pool:
         """Where the world computes."""
         return getattr(self.world, "device", "cpu")
 
+    @property
+    def about(self) -> str:
+        """The world's own words, and how many share a step."""
+        words = getattr(self.world, "about", "")
+        return ", ".join(filter(None, (words, f"{self.rows} rows a step")))
+
     def start(self, clip: Clip, seeds: Tensor) -> tuple[Seat, Step]:
         """As the world's own, for one row; the same clip and seed are begun only once.
 

@@ -169,9 +169,11 @@ class Room:
         last = self.left[-1]
         height, width = self.session.size
         device = getattr(self.session.world, "device", "cpu")
+        about = getattr(self.session.world, "about", "")
         lines = [
             f"{last['ticks']} ticks at {self.session.fps:g} a second, {width}x{height}, "
-            f"on {device} with {torch.get_num_threads()} threads; {last['sent']} frames sent, "
+            f"on {device} with {torch.get_num_threads()} threads"
+            f"{', ' if about else ''}{about}; {last['sent']} frames sent, "
             f"{last['dropped']} dropped; warm-up {last['warmup_ms']:.1f} ms"
         ]
         for stage, row in last["stages"].items():
