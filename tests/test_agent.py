@@ -14,7 +14,7 @@ from worldloom.models.dynamics import DynamicsShape
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.seeding import noise
 
-SHAPE = AgentShape(tasks=("walk", "jump"), length=3, hidden=16, bins=15, reach=2.0)
+SHAPE = AgentShape(tasks=("walk", "jump"), length=3, hidden=16, bins=15, reach=2.0, eye=4)
 
 
 def make_agent(world: DynamicsShape, seed: int = 0) -> Agent:
@@ -116,7 +116,7 @@ def test_what_the_agent_hears_in_a_dream_is_what_the_whole_sequence_tells():
         told.known[:, : clip.actions.known.shape[1]] = clip.actions.known
         whole = torch.full(lead, level), torch.full(lead, shape.grid.bit_length() - 1)
         _, heard = model.watched(past, *whole, told, None, None, token)
-        expected = world.agent.norm(heard[:, -1])
+        expected = world.agent.read(heard[:, -1], state.latents[:, -1])
         assert torch.allclose(world.features(state), expected, atol=1e-4), n
         logits = world.agent.reward(expected)[:, 0]
         assert torch.allclose(step.reward, world.agent.reward.mean(logits), atol=1e-3) or (

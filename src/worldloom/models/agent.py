@@ -1,8 +1,9 @@
 """An agent inside a world model: one token that sees the world, and that the world does not see.
 
 In every frame the token reads all tokens of the frame and its own past, through the
-layers of the world (arXiv 2509.24527, section 3.3). Heads read what comes out: what to
-do, the reward, whether this is the end. Policy output n is for the action n + 1 frames
+layers of the world (arXiv 2509.24527, section 3.3). Beside it an eye looks at the frame
+itself: at small widths one token loses much of what a picture shows. Heads read both: what
+to do, the reward, whether this is the end. Policy output n is for the action n + 1 frames
 on, reward and ending output n for n frames on; n = 0 is what acts and scores.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldloom.actions import ActionSpec
@@ -41,6 +43,7 @@ class AgentShape:
       bins: that a predicted number is spread over, odd.
       reach: the largest number is symexp of it.
       aims: what was done where it went well is learned apart from all else, see `PolicyHead`.
+      eye: inner width of an eye of its own; 0 for none, as in the paper.
     """
 
     tasks: tuple[str, ...] = ("reward",)
@@ -49,6 +52,7 @@ class AgentShape:
     bins: int = 255
     reach: float = 20.0
     aims: bool = False
+    eye: int = 0
 
 
 class Head(nn.Module):
@@ -68,6 +72,28 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[..., W]` to `[..., length, size]`, float32."""
         return self.out(self.inner(x.float())).unflatten(-1, (-1, self.size))
+
+
+class Eye(nn.Module):
+    """What the agent sees of a frame itself: each token and its neighbours, then all of them.
+
+    Tokens without a place in the picture stand in one row.
+    """
+
+    def __init__(self, world: DynamicsShape, inner: int) -> None:
+        super().__init__()
+        self.columns = world.columns or world.tokens
+        self.each = nn.Linear(world.channels, inner)
+        self.near = nn.Conv2d(inner, inner, 3, padding=1)
+        self.all = nn.Linear(world.tokens * inner, world.width)
+        initialise(self, 1)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents `[..., N, D]` to `[..., W]`."""
+        lead = latents.shape[:-2]
+        grid = F.silu(self.each(latents.float())).unflatten(-2, (-1, self.columns))
+        seen = F.silu(self.near(grid.flatten(0, len(lead) - 1).movedim(-1, 1)))
+        return self.all(seen.flatten(1)).unflatten(0, lead)
 
 
 class NumberHead(nn.Module):
@@ -145,6 +171,7 @@ class Agent(nn.Module):
         width = world.width
         self.token = nn.Parameter(0.5 * torch.randn(len(shape.tasks), width))
         self.norm = RMSNorm(width)
+        self.eye = Eye(world, shape.eye) if shape.eye else None
         self.policy = PolicyHead(width, shape, actions, shape.length)
         self.reward = NumberHead(width, shape, shape.length)
         self.ending = Head(width, shape.hidden, shape.length, 1)
@@ -152,6 +179,16 @@ class Agent(nn.Module):
     def enter(self, tasks: Tensor) -> Tensor:
         """Tasks `[B]` int64 to the token `[B, W]` as it enters the first layer."""
         return self.token[tasks]
+
+    def read(self, heard: Tensor, latents: Tensor) -> Tensor:
+        """What the heads read, `[..., W]`.
+
+        Args:
+          heard: `[..., W]` the token after the last layer.
+          latents: `[..., N, D]` of the frames, as they are.
+        """
+        features = self.norm(heard)
+        return features if self.eye is None else features + self.eye(latents)
 
     def task(self, name: str) -> int:
         """The number of a task, or one clear sentence."""

@@ -157,7 +157,7 @@ class DreamWorld:
     def features(self, state: DreamState) -> Tensor:
         """What the agent's heads read of the newest frame, `[B, W]`; needs an agent."""
         assert state.mind is not None and self.agent is not None
-        return self.agent.norm(state.mind.heard)
+        return self.agent.read(state.mind.heard, state.latents[:, -1])
 
     @torch.inference_mode()
     def advance(self, state: DreamState, token: Tensor) -> None:

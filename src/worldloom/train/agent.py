@@ -42,6 +42,7 @@ class Lessons:
       schedule: how long and how fast.
       batches: windows of an update; half of them show how something is done.
       hidden: inner width of the heads.
+      eye: inner width of the agent's own eye on each frame; 0 for none.
       alone: from chance and by cloning only, without a world model: for comparison, or where
         a policy is all that is wanted.
       misreport: share of such windows that is not imitated, since other actions are told than
@@ -61,6 +62,7 @@ class Lessons:
     well: float = 0.125
     best: float = 1.0
     onward: Onward | None = None
+    eye: int = 96
 
 
 def standard(size: Size, *, alone: bool = False) -> Lessons:
@@ -127,7 +129,7 @@ def _begun_with(
     if lessons.onward is not None and lessons.onward.begin:
         earlier = finished(Path(lessons.onward.begin)).config
         return {key: earlier[key] for key in (*same, "dynamics", "agent")}
-    agent = AgentShape(tasks, hidden=lessons.hidden, aims=lessons.well < 1)
+    agent = AgentShape(tasks, hidden=lessons.hidden, aims=lessons.well < 1, eye=lessons.eye)
     if size is not None:
         shapes = {"size": size.name, "shape": size.dynamics, "forcing": size.forcing}
         return {**shapes, "dynamics": None, "agent": agent}
@@ -255,4 +257,5 @@ def lessons_of(config: Mapping[str, Any]) -> Lessons:
         data.get("well", 1.0),
         data.get("best", 1.0),
         onward_of(data.get("onward")),
+        data.get("eye", 0),
     )

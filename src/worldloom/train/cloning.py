@@ -130,7 +130,7 @@ class AgentObjective(nn.Module):
             guest = agent.enter(uniform.tasks)
             shortcut, also = self.world.watched(uniform.clean, uniform.action, draws, guest)
             assert also is not None
-            lessons.append((uniform, agent.norm(also)))
+            lessons.append((uniform, agent.read(also, uniform.clean[:, : also.shape[1]])))
         reward = torch.stack([reward_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         ending = torch.stack([ending_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         return torch.cat([shortcut, torch.stack([policy, reward, ending])])
@@ -145,7 +145,7 @@ class AgentObjective(nn.Module):
         guest = agent.enter(lesson.tasks)
         _, heard = model.watched(seen, level, finest, lesson.told, None, None, guest)
         assert heard is not None
-        return agent.norm(heard)
+        return agent.read(heard, lesson.clean)
 
 
 def _same(action: Action, told: Action) -> Tensor:

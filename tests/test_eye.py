@@ -1,0 +1,61 @@
+"""The eye of an agent: what its heads read of the frame itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_agent import SHAPE, agent_world, make_agent
+from worlds import ACTIONS, keys, tiny_dynamics
+
+from worldloom.configs import Forcing
+from worldloom.models.agent import Agent, Eye, WorldAgent
+from worldloom.train.cloning import AgentObjective, Lesson
+
+
+def test_the_eye_is_a_convolution_over_the_patches_and_then_all_of_them():
+    world = tiny_dynamics(copy=2, columns=2).shape
+    torch.manual_seed(0)
+    eye = Eye(world, 3).requires_grad_(False)
+    latents = torch.randn(2, 5, world.tokens, world.channels)
+    silu = torch.nn.functional.silu
+    each = silu(eye.each(latents[1, 2])).reshape(-1, 2, 3)
+    slow = torch.zeros_like(each)
+    for row, column in np.ndindex(*each.shape[:2]):
+        for y, x in np.ndindex(3, 3):
+            if 0 <= row + y - 1 < each.shape[0] and 0 <= column + x - 1 < 2:
+                slow[row, column] += eye.near.weight[:, :, y, x] @ each[row + y - 1, column + x - 1]
+    slow = silu(slow + eye.near.bias).movedim(-1, 0).flatten()
+    assert torch.allclose(eye(latents)[1, 2], eye.all(slow), atol=1e-5)
+
+
+@pytest.mark.parametrize("eye", [0, 4])
+def test_heads_read_the_frame_only_through_an_eye(eye):
+    world = tiny_dynamics().shape
+    agent = Agent(replace(SHAPE, eye=eye), world, ACTIONS).requires_grad_(False)
+    heard = torch.randn(3, world.width)
+    a, b = torch.randn(2, 3, world.tokens, world.channels)
+    assert torch.equal(agent.read(heard, a), agent.read(heard, b)) == (eye == 0)
+    assert any(name.startswith("eye") for name in agent.state_dict()) == (eye > 0)
+
+
+@torch.no_grad()
+def test_what_is_learned_from_is_what_is_read_when_acting():
+    world = agent_world()
+    agent = make_agent(world.dynamics.shape)
+    shape = world.dynamics.shape
+    clean = torch.randn(2, 4, shape.tokens, shape.channels)
+    none, no = torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool)
+    first, done = torch.zeros(2, dtype=torch.int64), keys(2, 4)
+    lesson = Lesson(clean, done, none, no, no, first, done, first == 0)
+    objective = AgentObjective(WorldAgent(world.dynamics, agent), Forcing(), cloning=True)
+    noise = torch.zeros_like(clean)
+    blind = replace(lesson, clean=torch.zeros_like(clean))
+    seen, unseen = (objective._committed(x, noise) for x in (lesson, blind))
+    plain = Agent(replace(SHAPE, eye=0), shape, ACTIONS).eval()
+    plain.load_state_dict(agent.state_dict(), strict=False)
+    without = AgentObjective(WorldAgent(world.dynamics, plain), Forcing(), cloning=True)
+    assert torch.allclose(seen, without._committed(lesson, noise) + agent.eye(clean), atol=1e-6)
+    assert torch.allclose(
+        unseen, without._committed(blind, noise) + agent.eye(blind.clean), atol=1e-6
+    )
