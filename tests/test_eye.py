@@ -25,6 +25,7 @@ def test_the_eye_is_a_convolution_over_the_patches_and_then_all_of_them():
         for y, x in np.ndindex(3, 3):
             if 0 <= row + y - 1 < each.shape[0] and 0 <= column + x - 1 < 2:
                 slow[row, column] += eye.near.weight[:, :, y, x] @ each[row + y - 1, column + x - 1]
+    assert eye.near.bias is not None
     slow = silu(slow + eye.near.bias).movedim(-1, 0).flatten()
     assert torch.allclose(eye(latents)[1, 2], eye.all(slow), atol=1e-5)
 
@@ -51,11 +52,11 @@ def test_what_is_learned_from_is_what_is_read_when_acting():
     objective = AgentObjective(WorldAgent(world.dynamics, agent), Forcing(), cloning=True)
     noise = torch.zeros_like(clean)
     blind = replace(lesson, clean=torch.zeros_like(clean))
+    eye = agent.eye
+    assert eye is not None
     seen, unseen = (objective._committed(x, noise) for x in (lesson, blind))
     plain = Agent(replace(SHAPE, eye=0), shape, ACTIONS).eval()
     plain.load_state_dict(agent.state_dict(), strict=False)
     without = AgentObjective(WorldAgent(world.dynamics, plain), Forcing(), cloning=True)
-    assert torch.allclose(seen, without._committed(lesson, noise) + agent.eye(clean), atol=1e-6)
-    assert torch.allclose(
-        unseen, without._committed(blind, noise) + agent.eye(blind.clean), atol=1e-6
-    )
+    assert torch.allclose(seen, without._committed(lesson, noise) + eye(clean), atol=1e-6)
+    assert torch.allclose(unseen, without._committed(blind, noise) + eye(blind.clean), atol=1e-6)
