@@ -115,6 +115,19 @@ def test_things_are_found_to_a_fiftieth_of_a_pixel():
     assert np.median(abs(found - np.stack([place, other], 1))[far]) * 6.4 < 0.15
 
 
+def test_small_things_are_found_beside_large_ones():
+    """Together with films of large things as by themselves: each is looked for at its own size."""
+    rng = np.random.default_rng(3)
+    radii = np.where(np.arange(90) % 3, 1.6, 0.3)
+    place = rng.uniform(1.6, 8.4, (90, 2))
+    shown = [
+        discs.draw(1, 64, (discs.Thing(at[None], radius, discs.RED),))
+        for at, radius in zip(place, radii, strict=True)
+    ]
+    found = discs.find(np.concatenate(shown), (discs.RED,), radii[:, None])
+    assert abs(found[:, 0] - place).max() * 6.4 < 0.1
+
+
 def test_what_is_not_there_is_not_found():
     shown = discs.draw(3, 64, (discs.Thing(np.full((3, 2), 5.0), 0.9, discs.RED),))
     found = discs.find(shown, (discs.RED, discs.BLUE), np.array([0.9, 0.9]))

@@ -218,14 +218,26 @@ def _find_one(share: np.ndarray, radius: np.ndarray) -> np.ndarray:
 
 
 def _coarse(share: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """`[F, 2]` the middle of the window of blocks that holds most of a colour."""
+    """`[F, 2]` the middle of the window of blocks that holds most of a colour.
+
+    A window as wide as the thing: a wider one holds it at many places, and has its middle
+    anywhere near.
+    """
     size = share.shape[1] // BLOCK
     weight = np.clip(share - FAINT, 0, 1 - FAINT)
     blocks = weight.reshape(-1, size, BLOCK, size, BLOCK).sum((2, 4))
-    side = max(1, round(float(np.median(radius)) / BLOCK))
+    sides = np.maximum(1, np.round(radius / BLOCK).astype(int))
+    peak = np.zeros(len(blocks), int)
+    for side in np.unique(sides):
+        rows = sides == side
+        peak[rows] = _fullest(blocks[rows], int(side))
+    return np.stack([peak % size, peak // size], 1) * BLOCK + BLOCK / 2
+
+
+def _fullest(blocks: np.ndarray, side: int) -> np.ndarray:
+    """`[F, S, S]` to `[F]`: which window of `side` blocks to each side of its middle holds most."""
     wide = 2 * side + 1
     total = np.pad(blocks, ((0, 0), (side + 1, side), (side + 1, side))).cumsum(1).cumsum(2)
     held = total[:, wide:, wide:] - total[:, :-wide, wide:]
     held = held - total[:, wide:, :-wide] + total[:, :-wide, :-wide]
-    peak = held.reshape(len(held), -1).argmax(1)
-    return np.stack([peak % size, peak // size], 1) * BLOCK + BLOCK / 2
+    return held.reshape(len(held), -1).argmax(1)
