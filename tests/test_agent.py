@@ -127,6 +127,7 @@ def test_what_the_agent_hears_in_a_dream_is_what_the_whole_sequence_tells():
         committed.append(corrupted(n, state.latents[:, -1]))
 
 
+@pytest.mark.slow
 def test_a_world_with_an_agent_keeps_the_contract():
     tested = check_world(agent_world(), make_clip())
     assert "a step is a pure function" in tested and "states stack" in tested

@@ -133,6 +133,7 @@ def test_an_agent_learns_what_to_do_what_pays_and_how_the_world_goes_on(tmp_path
     assert share(load_policy(run, world, "dream")) > cloned + 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["agent", "dream"])
 def test_training_resumes_exactly(trained, tmp_path, stage):
     store, run = trained
@@ -186,6 +187,7 @@ def test_a_reloaded_policy_acts_the_same(trained):
     assert (acted[0] == acted[1]).all()
 
 
+@pytest.mark.slow
 def test_cloning_alone_needs_no_world_and_no_rewards(tmp_path):
     store = colour_store(tmp_path / "store", reward=False)
     run = tmp_path / "run"
@@ -228,6 +230,7 @@ def test_a_rollout_is_in_arrival_order(trained):
         assert torch.allclose(rollout.reward[live, k], step.reward[live], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_policy_and_value_move_the_right_way():
     """One good and one bad action in each state: after some updates the good one is likelier."""
     torch.manual_seed(0)

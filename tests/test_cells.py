@@ -53,6 +53,7 @@ def test_a_record_larger_than_a_block_has_one_of_its_own(monkeypatch):
     assert len(storages([kept.keep(record(n)) for n in range(3)])) == 3
 
 
+@pytest.mark.slow
 def test_blocks_go_with_the_last_cell():
     kept = Cells(record(0))
     cell = kept.keep(record(0))

@@ -98,6 +98,7 @@ def corrected(origin, tmp_path_factory):
     return run, store, found, out.getvalue()
 
 
+@pytest.mark.slow
 def test_a_round_acts_learns_dreams_and_is_examined(origin, corrected):
     run, store, found, said = corrected
     first, second = found["rounds"]
@@ -129,6 +130,7 @@ def test_a_round_acts_learns_dreams_and_is_examined(origin, corrected):
     }
 
 
+@pytest.mark.slow
 def test_new_recordings_are_labelled_and_for_training(corrected):
     run, store, _found, _ = corrected
     again = Store.open(store.path)
@@ -141,6 +143,7 @@ def test_new_recordings_are_labelled_and_for_training(corrected):
     assert set(names) == set(config["lessons"]["onward"]["fresh"]) <= set(config["episodes"])
 
 
+@pytest.mark.slow
 def test_lies_are_in_the_ledger_once(corrected):
     run, _store, found, _ = corrected
     ledger = Ledger.open(run)
@@ -214,6 +217,7 @@ def test_a_killed_correction_goes_on_to_the_same_end(origin, corrected, tmp_path
     ]
 
 
+@pytest.mark.slow
 def test_a_correction_goes_on_as_it_was_begun(corrected):
     run, store, _, _ = corrected
     with pytest.raises(WorldloomError, match=r"was begun with --mixture 0\.5"):
@@ -223,6 +227,7 @@ def test_a_correction_goes_on_as_it_was_begun(corrected):
     assert (run / "rounds/1/report.json").read_bytes() == report
 
 
+@pytest.mark.slow
 def test_another_run_of_the_same_name_does_not_share_a_store(origin, corrected, tmp_path):
     run, _ = copy(origin, tmp_path)
     with pytest.raises(WorldloomError, match="holds rounds of another run"):
@@ -311,6 +316,7 @@ def test_doubt_is_asked_of_worlds_that_have_it(origin, tmp_path):
         Correction(tmp_path / "run", store, replace(PLAN, data="doubt"))
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_brought_back_is_told(corrected, monkeypatch):
     run, store, _, _ = corrected
     one = Correction(run, store, PLAN)
@@ -320,6 +326,7 @@ def test_an_environment_that_cannot_be_brought_back_is_told(corrected, monkeypat
     assert line(found).endswith("not applicable: nothing repeats itself")
 
 
+@pytest.mark.slow
 def test_the_share_of_the_gap_that_is_gone_is_of_the_same_moments(corrected):
     run, _store, found, _ = corrected
     first, second = (one["agent"]["gap"] for one in found["rounds"])

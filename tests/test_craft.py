@@ -113,6 +113,7 @@ def facts(worlds: CraftWorlds, row: int, action: int) -> tuple[dict[str, int], s
     return names, Kind(view[ahead]).name, {Kind(k).name for k in view}, Act(action).name
 
 
+@pytest.mark.slow
 def test_recipes_are_what_the_slow_rules_say() -> None:
     rng, worlds = np.random.default_rng(0), begun(64)
     tried = {act: [0, 0] for act in Act if act >= Act.DO}
@@ -156,6 +157,7 @@ def test_moving_turns_and_walks_where_it_is_free() -> None:
         np.testing.assert_array_equal(after["position"], expected)
 
 
+@pytest.mark.slow
 def test_reward_comes_with_firsts_and_with_health() -> None:
     worlds, rng = begun(32), np.random.default_rng(3)
     total, moved = np.zeros(32), set()
@@ -360,6 +362,7 @@ def test_every_tile_is_another_one_in_every_light() -> None:
         assert len({tile.tobytes() for tile in slot.reshape(20, -1)}) == 20
 
 
+@pytest.mark.slow
 def test_pictures_tell_everything_by_day_and_night() -> None:
     worlds, rng, lights = begun(16, first=50), np.random.default_rng(5), set()
     for step, actions in enumerate(drawn(300, 16, seed=5)):

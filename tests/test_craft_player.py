@@ -42,6 +42,7 @@ def played(name: str, seed: int, steps: int = 500) -> tuple[np.ndarray, list[int
     return info["ever"], actions, able
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["novice", "journeyman", "expert", "scripted"])
 def test_nobody_tries_the_impossible(name: str) -> None:
     for seed in range(1000, 1006):
@@ -50,6 +51,7 @@ def test_nobody_tries_the_impossible(name: str) -> None:
         assert len(set(actions)) >= 6
 
 
+@pytest.mark.slow
 def test_skills_differ_and_experts_make_the_iron_pickaxe() -> None:
     ever = {
         name: np.array([played(name, seed)[0] for seed in range(2000, 2006)])

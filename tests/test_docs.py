@@ -96,6 +96,7 @@ def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
     return [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
 
 
+@pytest.mark.slow
 def test_everything_public_has_a_docstring() -> None:
     bare = []
     for path in sorted((ROOT / "src" / "worldloom").rglob("*.py")):

@@ -24,6 +24,8 @@ from worldloom.train.replay import Windows, replay
 from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
 
+pytestmark = pytest.mark.slow
+
 WINDOWS = Windows(rows=4, context=3, length=6, tolerance=0.2)
 SMALL = Doubting(Schedule(steps=6, rate=3e-3, warmup=2), WINDOWS, learned=48, judged=48, batch=16)
 

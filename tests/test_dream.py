@@ -41,6 +41,7 @@ def make_clip(rows=2, length=6, seed=0):
     return Clip(frames={"main": frames}, actions=keys(rows, length, seed=seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["patches", "learned"])
 def test_a_dream_keeps_the_contract(kind):
     tested = check_world(make_world(kind), make_clip())
@@ -164,6 +165,7 @@ def comings_and_goings(world, rows, place, ticks, draws):
     return torch.stack(pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["patches", "learned"])
 @torch.inference_mode()
 def test_a_row_keeps_its_bytes_wherever_it_is_and_whoever_comes_and_goes(kind):

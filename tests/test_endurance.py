@@ -11,6 +11,8 @@ from worldloom.data.store import Store
 from worldloom.envs import hop, hop_draw
 from worldloom.evaluate.endurance import free_play, idle, usable_horizon
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:

@@ -98,6 +98,7 @@ def test_one_graph_for_each_number_of_rows():
     assert capture.captured == 2 and "3 rows" in said[1]
 
 
+@pytest.mark.slow
 def test_the_world_keeps_the_contract():
     world, _, _ = engined()
     assert "rows" in " ".join(check_world(world, make_clip()))

@@ -317,6 +317,7 @@ REPAIRABLE = {"columns.py", "folder.py", "video.py"}
 INTERNAL = {"clips.py", "latents.py", "make.py"}
 
 
+@pytest.mark.slow
 def test_every_error_has_a_hint() -> None:
     bare = []
     for path in sorted(SOURCE.rglob("*.py")):

@@ -20,6 +20,8 @@ from worldloom.evaluate.openloop import evaluate
 from worldloom.evaluate.publish import add_lies
 from worldloom.evaluate.report import Figure, Report, Table
 
+pytestmark = pytest.mark.slow
+
 HORIZONS = (1, 2, 4, 8, 16)
 
 

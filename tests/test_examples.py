@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from test_agent import agent_world
 from test_docs import load
@@ -45,6 +46,7 @@ def test_world_by_hand() -> None:
     assert world.render(state)[0, 0, :, 0].nonzero().tolist() == [[6]]
 
 
+@pytest.mark.slow
 def test_train_tiny(tmp_path: Path) -> None:
     store = tmp_path / "ball"
     load(EXAMPLES / "own_loop.py").main(str(store), episodes=4)
@@ -52,6 +54,7 @@ def test_train_tiny(tmp_path: Path) -> None:
     assert dream.shape == (16, 32, 32, 3) and dream.dtype == torch.uint8
 
 
+@pytest.mark.slow
 def test_ppo_in_a_dream(tmp_path: Path) -> None:
     store, run = str(tmp_path / "ball"), str(tmp_path / "run")
     load(EXAMPLES / "own_loop.py").main(store, episodes=4)

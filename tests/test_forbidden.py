@@ -14,6 +14,8 @@ from worldloom.envs.make import Setup
 from worldloom.evaluate.forbidden import How, holes, meet, pairs, rates, try_deeds, works
 from worldloom.evaluate.moments import entries, spread
 
+pytestmark = pytest.mark.slow
+
 SETUP, HOW = Setup(CRAFT), How(rows=16)
 
 

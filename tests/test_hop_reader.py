@@ -40,6 +40,7 @@ def agreement(found: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> dic
     return {"player": away["player"] < 4, "enemy": enemy, "coins": coins}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("noise", [0, 20])
 def test_it_reads_real_and_noisy_frames(size: int, noise: int) -> None:

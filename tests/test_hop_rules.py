@@ -17,6 +17,7 @@ def played(request: pytest.FixtureRequest) -> list[tuple[Game, Level]]:
     return [(game, make_level(int(game[2]["level"][0]))) for game in every]
 
 
+@pytest.mark.slow
 def test_real_games_keep_the_rules(played: list[tuple[Game, Level]]) -> None:
     frames = sum(len(game[0]) for game, _ in played)
     breaches = {rule: 0 for rule in RULES}
@@ -27,12 +28,14 @@ def test_real_games_keep_the_rules(played: list[tuple[Game, Level]]) -> None:
     assert sum(breaches.values()) <= 0.001 * frames, breaches
 
 
+@pytest.mark.slow
 def test_a_game_is_over_when_it_is(played: list[tuple[Game, Level]]) -> None:
     for (shown, plate, _), level in played:
         died = len(shown) < hop.FRAMES + 1
         assert abs(over(shown, plate, level) - len(shown)) <= (2 if died else 0)
 
 
+@pytest.mark.slow
 def test_the_lightest_touch_ends_a_game() -> None:
     """With a tolerance of 1.5 pixels two endings of three were missed, and what a dream showed
     after them was counted against it."""
@@ -73,6 +76,7 @@ def test_a_player_inside_the_ground_is_seen(played: list[tuple[Game, Level]]) ->
         assert broken(frame[None], plate, level)["outside solids"].all()
 
 
+@pytest.mark.slow
 def test_a_coin_that_comes_back_is_seen_once(played: list[tuple[Game, Level]]) -> None:
     found = 0
     for (shown, plate, truth), level in played:

@@ -96,6 +96,7 @@ def test_sizes_in_bytes_are_readable() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_sizes_cost_what_the_table_says() -> None:
     """Parameters to 1%, and the paper's own figures for the largest."""
     known = {  # tokenizer, dynamics, latent tokens of a frame

@@ -17,6 +17,8 @@ from worldloom.trust.task import Setting
 from worldloom.trust.tasks.motion import Motion
 from worldloom.trust.worldprobe import WorldProbe
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torchrl")
 outside = pytest.importorskip("worldloom.outside")
 SPEC = ActionSpec(
@@ -124,7 +126,6 @@ class FewFilms(Motion):
         return super().library(setting)[:6]
 
 
-@pytest.mark.slow
 def test_it_sits_a_task_beside_untrained_networks_of_its_shape(tmp_path: Path):
     from worldloom import families
 

@@ -75,6 +75,7 @@ def plain(weights: dict[str, torch.Tensor], a: torch.Tensor, b: torch.Tensor) ->
     return total
 
 
+@pytest.mark.slow
 def test_the_distance_equals_a_plain_computation(distance: Perceptual) -> None:
     a, b = pictures(2, 1), pictures(2, 2)
     expected = [plain(random_weights(), a[i], b[i]) for i in range(2)]

@@ -232,6 +232,7 @@ def test_plan_acts_in_the_real_game_and_says_what_it_cost(dreamt, colour, tmp_pa
     assert json.loads(file.read_text())["episodes"] == told["episodes"]
 
 
+@pytest.mark.slow
 def test_plan_before_a_name_makes_any_policy_plan(dreamt, colour, tmp_path):
     _, run = dreamt
     setup = Setup(colour)

@@ -81,6 +81,7 @@ def halves(image):
     return image[:, :SIDE], image[:, SIDE:]
 
 
+@pytest.mark.slow
 def test_both_are_played_over_a_socket(store):
     world = dream(store)
     session = Session(world, from_clips(contexts(store)), fps=100)

@@ -193,6 +193,7 @@ def test_a_world_without_a_past_has_no_film():
         page.step()
 
 
+@pytest.mark.slow
 def test_slow_and_fast():
     with serving(fps=40) as served:
         page = Page(served)

@@ -27,6 +27,7 @@ def alive():
     return len(found), sum(storage.nbytes() for storage in storages.values())
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_tick_but_its_past():
     player = begun(dream_session(**NEAR), HISTORY)
     play(player, keys(3 * HISTORY))

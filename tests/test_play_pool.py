@@ -145,6 +145,7 @@ def test_players_who_take_turns_in_good_order_are_not_copied_about():
     assert len({table for table, _ in places[0]}) == 3
 
 
+@pytest.mark.slow
 def test_a_start_is_begun_once_and_comes_back_exactly():
     session = dream()
     begins, start = [], session.world.world.start

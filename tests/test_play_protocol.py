@@ -143,6 +143,7 @@ def words_in(value):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(NEARLY | ANY_TEXT | ANY_VALUE.map(json.dumps), min_size=1, max_size=12))
 @example([_text(type="wrong", note="half a pair: \ud800")])

@@ -257,6 +257,7 @@ def test_two_pages_share_nothing(served):
     assert two.reset(seed=1).tobytes() == still.tobytes()
 
 
+@pytest.mark.slow
 def test_an_ended_world_shows_it_and_restarts():
     with serving(CountingWorld(ends_at=3), fps=20) as served:
         page = Page(served, seed=5)
@@ -555,6 +556,7 @@ print("left in peace")
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_reports():
     here = os.path.dirname(__file__)
     process = subprocess.Popen(
@@ -581,6 +583,7 @@ def test_ctrl_c_ends_cleanly_and_reports():
     assert err == ""
 
 
+@pytest.mark.slow
 def test_measuring_plays_over_a_real_socket():
     figures = measure(CountingWorld(), from_seed, seconds=1.0, fps=50)
     assert figures["frames"] > 5 and figures["inputs"] > 1

@@ -162,6 +162,7 @@ def test_a_bucket_fills_with_time():
     assert [rate.allows(100.0) for _ in range(4)] == [True, True, True, False]
 
 
+@pytest.mark.slow
 def test_an_idle_page_is_told_before_it_has_to_go():
     with serving(idle_after=0.5, idle_notice=0.4, stats_every=0.02) as served:
         idle, busy = Page(served), Page(served)
@@ -297,6 +298,7 @@ def test_limits_are_what_the_guide_says():
     assert Limits().idle_after == 1800 and Limits().idle_notice == 60 and Limits().messages == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "break", "tear"])
 def test_a_line_that_ends_in_the_middle_of_a_frame_is_no_crash(how):
     with serving(fps=500, stats_every=0.002) as served:

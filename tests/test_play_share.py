@@ -144,6 +144,7 @@ def test_too_long_a_way_is_not_told(monkeypatch):
         told(begun(dream()))
 
 
+@pytest.mark.slow
 def test_a_very_long_trace_is_let_go_of_without_a_word():
     trace = begun(dream(), script=()).present()[0]
     action = dream()._action(LEFT)

@@ -118,6 +118,7 @@ def bytes_of(marks):
     return sum(storages.values())
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_history_is_what_the_guide_says(monkeypatch):
     history, rows = 40, 8
     monkeypatch.setattr(cells, "BLOCK", 8 * record_bytes())

@@ -37,6 +37,7 @@ def halves(image):
     return image[:, :width], image[:, width:]
 
 
+@pytest.mark.slow
 def test_both_are_shown_in_one_picture_with_the_gap_told_before_it(room):
     with room(wrong_after=4) as served:
         page = Guest(served)
@@ -135,6 +136,7 @@ def test_a_recording_is_closed_when_the_page_leaves_or_the_server_ends(room, tmp
     assert stored.episodes[0].length >= 4
 
 
+@pytest.mark.slow
 def test_a_wrong_moment_is_kept_with_the_real_frame_and_the_way_to_it(room, tmp_path):
     with room(wrong_after=2) as served:
         page = Guest(served)

@@ -47,6 +47,7 @@ def pictures(kind: str, shape: tuple[int, int, int], seed: int) -> np.ndarray:
 KINDS = ["noise", "coarse", "flat", "moving", "sparse", "still"]
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(KINDS),

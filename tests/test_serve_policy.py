@@ -218,6 +218,7 @@ def cloned(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_the_verb_serves_a_run_until_ctrl_c(cloned):
     command = [sys.executable, "-m", "worldloom", "serve", str(cloned), "--port", "0"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}

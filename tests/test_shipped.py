@@ -65,6 +65,7 @@ def test_a_folder_of_ones_own_goes_before_a_shipped_world(tmp_path: Path, monkey
     assert shipped.find_run("worldloom/Hop-v0") is None
 
 
+@pytest.mark.slow
 def test_a_packed_world_is_the_same_world_wherever_it_lies(tmp_path: Path) -> None:
     first = shipped.find_run(shipped.FIRST)
     assert first is not None

@@ -347,6 +347,7 @@ def test_kill_9_loses_only_the_episode_being_written(tmp_path):
         assert len(store.read(row.name)) == row.length == 40
 
 
+@pytest.mark.slow
 def test_two_writers_may_append_at_once(tmp_path):
     run_writer(tmp_path / "s", 0)
     store = Store.open(tmp_path / "s")

@@ -71,6 +71,7 @@ def weights(run, stage):
     return read_tensors(run / stage / "weights.safetensors")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["patches", "learned"])
 def test_ten_steps_and_ten_more_equal_twenty(tmp_path, kind):
     store, size = make_store(tmp_path / "store"), small_size(kind)
@@ -92,6 +93,7 @@ def test_ten_steps_and_ten_more_equal_twenty(tmp_path, kind):
     assert not (halves / "dynamics/checkpoint.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_begins_with_another_learns_on_from_it_and_resumes_exactly(tmp_path):
     store, size = make_store(tmp_path / "store"), small_size(steps=6)
     for name in ("first", "on", "halves"):
@@ -111,6 +113,7 @@ def test_a_run_that_begins_with_another_learns_on_from_it_and_resumes_exactly(tm
     assert all(torch.equal(two[name], three[name]) for name in two)
 
 
+@pytest.mark.slow
 def test_a_run_of_another_kind_is_not_begun_with(tmp_path):
     store, size = make_store(tmp_path / "store"), small_size(steps=2)
     train_tokenizer(store, tmp_path / "first", size, Options())
@@ -132,6 +135,7 @@ def test_a_run_of_another_kind_is_not_begun_with(tmp_path):
     assert not (tmp_path / "bare").exists()
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(tmp_path):
     store, size = make_store(tmp_path / "store"), small_size(steps=3)
     for seed in (1, 2):
@@ -141,6 +145,7 @@ def test_another_seed_is_another_run(tmp_path):
     assert not torch.equal(one["embed.weight"], two["embed.weight"])
 
 
+@pytest.mark.slow
 def test_a_store_that_grows_does_not_disturb_a_resumed_run(tmp_path):
     store, size = make_store(tmp_path / "store"), small_size(steps=8)
     for name in ("a", "b"):

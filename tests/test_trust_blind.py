@@ -75,6 +75,7 @@ def rows(probe) -> Sequence[Row]:
     return sit(TASK, probe, SMOKE).rows
 
 
+@pytest.mark.slow
 def test_who_speaks_the_language_is_understood():
     verdict = TASK.judge(rows(Speaker("speaks", TONGUE)), seed=0)
     assert verdict.passed and verdict.figures["accuracy"].value == 1
@@ -83,6 +84,7 @@ def test_who_speaks_the_language_is_understood():
     assert not any(fault.caught(verdict) for fault in TASK.faults().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["exchanged", "renamed"])
 def test_planted_faults_are_caught(name: str):
     fault = TASK.faults()[name]
@@ -90,6 +92,7 @@ def test_planted_faults_are_caught(name: str):
     assert fault.caught(verdict)
 
 
+@pytest.mark.slow
 def test_it_must_be_above_untrained_networks():
     twin = Speaker("speaks too", TONGUE)
     found = sit(TASK, Speaker("speaks", TONGUE), SMOKE, nulls={"untrained_0": twin}).verdict

@@ -26,6 +26,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting("smoke", store=store)
 
 
+@pytest.mark.slow
 def test_reality_does_what_it_is_told(setting: Setting) -> None:
     found = verdict_of(TASK, Environment(store_of(setting)), setting)
     assert found.passed
@@ -46,6 +47,7 @@ def test_every_planted_fault_is_caught(setting: Setting, name: str) -> None:
     assert others == []
 
 
+@pytest.mark.slow
 def test_without_the_environment_recorded_pairs_are_the_ceiling(setting: Setting) -> None:
     store = store_of(setting)
     bare = Store(store.path, replace(store.info, env=""), list(store.episodes))

@@ -24,6 +24,8 @@ from worldloom.trust.tasks.craft.task import Craft, done_in
 from worldloom.trust.tasks.craft.verdict import pearson, ranks, violation
 from worldloom.world import Step, WorldSpec
 
+pytestmark = pytest.mark.slow
+
 SMOKE, TASK = Setting("smoke"), Craft()
 
 

@@ -26,6 +26,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting("smoke", store=store)
 
 
+@pytest.mark.slow
 def test_who_knows_its_chances_is_to_be_believed(setting: Setting) -> None:
     found = verdict_of(TASK, Doubter(setting), setting)
     auroc, ece = found.primary, found.figures["ece"]
@@ -38,6 +39,7 @@ def test_who_knows_its_chances_is_to_be_believed(setting: Setting) -> None:
     assert found.figures["leaves_out_wrong_actions"].value is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASK.faults())
 def test_every_planted_fault_is_caught(setting: Setting, name: str) -> None:
     fault = TASK.faults()[name]

@@ -9,6 +9,8 @@ from worldloom.trust.tasks.gladder import task as gladder
 from worldloom.trust.tasks.gladder.task import Analytic, Gladder
 from worldloom.trust.tasks.reading import ridge
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Setting("smoke")
 TASK = Gladder(count=16)
 

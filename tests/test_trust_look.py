@@ -28,6 +28,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting("smoke", store=store)
 
 
+@pytest.mark.slow
 def test_reality_looks_real(setting: Setting) -> None:
     found = verdict_of(TASK, Environment(store_of(setting)), setting)
     told, idling = found.primary, found.figures["idling"]
@@ -37,6 +38,7 @@ def test_reality_looks_real(setting: Setting) -> None:
     assert "nobody lives" in found.figures["agent_tells"].why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tinted", "darkens"])
 def test_pictures_that_are_off_are_seen(setting: Setting, name: str) -> None:
     fault = TASK.faults()[name]
@@ -46,6 +48,7 @@ def test_pictures_that_are_off_are_seen(setting: Setting, name: str) -> None:
     assert name == "darkens" or not other.caught(found)
 
 
+@pytest.mark.slow
 def test_a_player_who_vanishes_breaks_a_rule(tmp_path_factory: pytest.TempPathFactory) -> None:
     store = hop_store(tmp_path_factory.mktemp("hop") / "store", episodes=8, frames=40)
     setting, task = Setting("smoke", store=store), replace(TASK, count=4, updates=2)
@@ -56,6 +59,7 @@ def test_a_player_who_vanishes_breaks_a_rule(tmp_path_factory: pytest.TempPathFa
     assert right is not None and right.passed and right.figures["breaches"].value == 0
 
 
+@pytest.mark.slow
 def test_without_an_environment_pictures_and_idling_are_still_asked(setting: Setting) -> None:
     store = store_of(setting)
     bare = Store(store.path, replace(store.info, env=""), list(store.episodes))
@@ -110,6 +114,7 @@ class Bystander:
         return getattr(self._real, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notices", [0.0, 1.0])
 def test_an_agent_that_notices_is_found_out(setting: Setting, notices: float) -> None:
     task, store = replace(TASK, lengths=Lengths((4, 8), 2, 8)), store_of(setting)

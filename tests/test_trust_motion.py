@@ -13,6 +13,8 @@ from worldloom.trust.tasks.motion import Motion
 from worldloom.trust.tasks.scenes import films
 from worldloom.trust.tasks.scenes.films import Film, FilmProbe
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Setting("smoke")
 TASK = Motion(clips=6)
 

@@ -18,6 +18,8 @@ from worldloom.trust.tasks.outcomes.chances import GAMES, Futures, Question, Thr
 from worldloom.trust.tasks.outcomes.drawn import compare, weigh
 from worldloom.trust.tasks.outcomes.task import Outcomes
 
+pytestmark = pytest.mark.slow
+
 SMOKE, TASK = Setting("smoke"), Outcomes()
 
 

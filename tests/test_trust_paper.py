@@ -117,6 +117,7 @@ def test_what_knows_nothing_is_the_null(exam: Path, tmp_path: Path):
     assert all(row.value == row.null["coin"] == 0.5 for row in quads.rows)
 
 
+@pytest.mark.slow
 def test_an_exam_is_the_same_again_and_another_one_is_refused(exam: Path):
     before = (exam / "questions.json").read_bytes()
     paper.export(TASKS, SMOKE, exam)

@@ -13,6 +13,8 @@ from worldloom.trust.tasks.returning.task import Return
 from worldloom.trust.tasks.returning.trips import LOOK, make_trip
 from worldloom.trust.tasks.returning.verdict import fitted
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Setting("smoke")
 TASK = Return(count=5, gaps=(8, 16, 32, 64))
 

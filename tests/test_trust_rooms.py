@@ -144,6 +144,7 @@ class Sighted:
         return torch.rand(found.shape, generator=torch.Generator()) if self.blind else found
 
 
+@pytest.mark.slow
 def test_an_encoder_is_read_with_heads_and_stands_beside_another_world(monkeypatch) -> None:
     monkeypatch.setattr(rooms, "LESSONS", {"smoke": (40, 15)})
     monkeypatch.setattr(rooms, "WORLDS", {"smoke": (5, 3, 3)})

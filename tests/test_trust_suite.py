@@ -107,6 +107,7 @@ def test_own_data_worlds_are_trained_and_stand_beside_untrained_ones(profile):
     assert entry.header["world"] == "films's family on motion"
 
 
+@pytest.mark.slow
 def test_the_same_exam_gives_the_same_json_outside_run(profile, tmp_path: Path):
     found, _ = profile
     again = run_suite(FilmWorld(), [Short()], Setting("smoke"), out=tmp_path, family=Told())
@@ -138,6 +139,7 @@ def test_nothing_is_trained_for_a_task_that_asks_for_what_the_world_cannot(tmp_p
     assert "features" in entry.why and told.asked == () and not (tmp_path / "own").exists()
 
 
+@pytest.mark.slow
 def test_trainings_stand_beside_each_other_and_are_never_pooled(tmp_path: Path):
     class Uneven(Told):
         """Only the first of its worlds knows anything."""

@@ -150,6 +150,7 @@ def test_the_true_state_earns_and_with_shuffled_labels_it_earns_what_chance_does
     assert found.figures["gain"].n == 16
 
 
+@pytest.mark.slow
 def test_what_was_pressed_is_read_of_frames_in_order_only():
     extent = Extent(12, (0.5, 1.0), 40, 2, 2, 4, 100, 0, 0)
     rows = sat(extent, "stack", "blind", "image", "in_order", "time_shuffled")
@@ -172,6 +173,7 @@ def test_recordings_are_video_whose_actions_nobody_knows(tmp_path: Path):
     assert (episode.frames["main"] == task.demos(SMOKE)["dots"][0].frames).all()
 
 
+@pytest.mark.slow
 def test_all_encoders_sit_beside_it():
     task = Transfer(Extent(2, (0.5, 1.0), 6, 2, 4, 2, 2, 1, 1))
     rows = sit(task, Informed("true state"), SMOKE).rows

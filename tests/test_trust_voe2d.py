@@ -55,6 +55,7 @@ def test_the_simulator_is_right_everywhere(simulator):
     assert not any(fault.caught(simulator.verdict) for fault in TASK.faults().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["forgetful", "negated"])
 def test_planted_faults_are_caught(name: str):
     fault = TASK.faults()[name]
