@@ -228,7 +228,8 @@ def record(path: Any, films: Sequence[Film], frames: int) -> Store:
         for rows in grouped(some).values():
             shown |= zip(rows, shoot([some[i] for i in rows], frames).frames, strict=True)
         for number, row in enumerate(range(len(some)), begin_):
-            store.append(Episode(shown[row], {}, seed=number), split="train", number=number)
+            episode = Episode({"main": shown[row]}, {}, seed=number)
+            store.append(episode, split="train", number=number)
     return store
 
 
