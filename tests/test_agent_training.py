@@ -1,5 +1,6 @@
 """Agents from recordings: what their heads learn, resuming, and acting after a reload."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -157,6 +158,19 @@ def test_training_resumes_exactly(trained, tmp_path, stage):
                 )
         weights.append((place / stage / "weights.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_an_agent_that_imitated_other_windows_does_not_go_on(trained, tmp_path):
+    store, run = trained
+    for part in ("tokenizer", "dynamics"):
+        (tmp_path / part).symlink_to(run / part)
+    train_agent(store, tmp_path, lessons(), Options(until=1))
+    file = tmp_path / "agent" / "config.json"
+    config = json.loads(file.read_text())
+    config["lessons"]["relevance"] = {"within": 64, "best": 1.0}
+    file.write_text(json.dumps(config))
+    with pytest.raises(WorldloomError, match="chose other windows to imitate"):
+        train_agent(store, tmp_path, lessons(), Options(), resume=True)
 
 
 def test_a_dream_does_not_go_on_with_another_agent(trained, tmp_path):

@@ -89,10 +89,9 @@ def test_the_agent_hears_what_it_is_told_and_imitates_what_was_done():
 
 def test_only_what_is_imitated_is_told_wrongly_and_only_in_a_world(trained):  # noqa: F811
     store, run = trained
-    config = Stage.open(run / "agent").config
     cache, tokenizer = ClipCache.open(store, run / "cache"), load_tokenizer(run)
     latents = with_latents(cache, tokenizer, weights_hash(run / "tokenizer"))
-    model = build(config, SPEC)
+    model = build(Stage.open(run / "agent"), SPEC)
     with ranks() as group:
         for alone in (False, True):
             lesson = lessons(4, alone=alone, misreport=0.5)

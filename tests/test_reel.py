@@ -1,4 +1,4 @@
-"""Memory that two processes share, and what is left of it when one is killed."""
+"""Memory for frames that another process reads without a copy, and what is left of it."""
 
 import os
 import signal
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from worldloom.data import reel
-from worldloom.data.reel import SharedReel, look, sweep
+from worldloom.data.reel import START, SharedReel, look, sweep
+
+SHAPE = (4, 5, 3)
 
 ABANDON = """
 import sys, time
@@ -24,25 +26,32 @@ time.sleep(60)
 """
 
 
-@pytest.fixture(autouse=True)
-def own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(reel, "_IN_MEMORY", tmp_path)
+    return tmp_path
 
 
-def test_what_one_writes_the_other_sees() -> None:
-    ours = SharedReel()
-    frames = ours.room(2, (4, 4, 3))
-    frames[1] = 7
-    theirs = look(ours.name)
-    assert theirs[: 2 * 48].reshape(2, 4, 4, 3)[1].tolist() == np.full((4, 4, 3), 7).tolist()
-    assert not Path(ours.name).exists()
-    ours.room(3 * reel.START, (4, 4, 3))  # a new name, and what was written is there
-    assert look(ours.name)[48:96].tolist() == [7] * 48
-    ours.hide()
+@pytest.mark.parametrize("length", [1, 7, START, START + 1])
+@pytest.mark.parametrize("size", [0, 1, 60, 10_000])
+def test_frames_and_what_lies_behind_them_are_seen_by_name(length: int, size: int) -> None:
+    rng = np.random.default_rng(length)
+    frames = rng.integers(0, 256, (length, *SHAPE), dtype=np.uint8)
+    data = rng.bytes(size)
+    held = SharedReel()
+    for index, frame in enumerate(frames):
+        held.room(index + 1, SHAPE)[index] = frame
+    held.behind(length, data)  # grows where the frames fill the reel
+    memory = look(held.name)
+    np.testing.assert_array_equal(memory[: frames.size].reshape(frames.shape), frames)
+    assert memory[frames.size : frames.size + size].tobytes() == data
+    np.testing.assert_array_equal(held.frames[:length], frames)
+    assert not Path(held.name).exists(), "who looked took the name away"
+    held.hide()
 
 
-def test_a_killed_recorders_memory_is_swept(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ABANDON, str(tmp_path)]
+def test_a_killed_recorders_memory_is_swept(own_memory: Path) -> None:
+    command = [sys.executable, "-c", ABANDON, str(own_memory)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     left, mine = Path(process.stdout.readline().strip()), SharedReel()
@@ -57,4 +66,4 @@ def test_a_killed_recorders_memory_is_swept(tmp_path: Path) -> None:
     sweep(older=-1.0)
     assert not left.exists() and Path(mine.name).exists()
     mine.hide()
-    assert not list(tmp_path.glob("worldloom-*"))
+    assert not list(own_memory.glob("worldloom-*"))

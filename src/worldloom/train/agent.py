@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from worldloom.actions import ActionSpec
 from worldloom.configs import Batches, Forcing, Size
 from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
 from worldloom.data.relevant import RelevantSampler, went_well
 from worldloom.data.store import Store
+from worldloom.errors import WorldloomError
 from worldloom.hub import finished, load_dynamics, load_tokenizer, weights_hash
 from worldloom.models.agent import Agent, AgentShape, WorldAgent
 from worldloom.models.dynamics import Dynamics, DynamicsShape
@@ -28,7 +30,7 @@ from worldloom.train.loop import fit_whole
 from worldloom.train.misreport import misreports, told
 from worldloom.train.onward import Onward, fresh, onward_of, weights
 from worldloom.train.optim import Schedule
-from worldloom.train.setup import Options, describe, open_cache, open_stage, tuples
+from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
 
 ANY_TASK = "reward"  # of recordings whose labels name no task
@@ -118,6 +120,11 @@ def train_agent(
             stage = Stage.create(run / name, facts) if group.leads else Stage(run / name, facts)
         if stage.done:
             return True
+        if "relevance" in stage.config["lessons"]:
+            raise WorldloomError(
+                f"`{stage.path}` was begun by a worldloom that chose other windows to imitate",
+                "go on with that one, or begin anew under another name",
+            )
         return _fit(stage, cache, tokenizer, options, group)
 
 
@@ -138,10 +145,10 @@ def _begun_with(
     return {**{key: world[key] for key in same}, "dynamics": dynamics, "agent": agent}
 
 
-def build(config: Any, actions: Any) -> WorldAgent:
+def build(stage: Stage, actions: ActionSpec) -> WorldAgent:
     """The world and the agent that a stage's configuration describes, with weights from chance."""
-    shape = DynamicsShape(**config["shape"])
-    agent = Agent(AgentShape(**tuples(config["agent"])), shape, actions)
+    shape = stage.part("shape", DynamicsShape)
+    agent = Agent(stage.part("agent", AgentShape), shape, actions)
     return WorldAgent(Dynamics(shape, actions), agent)
 
 
@@ -155,7 +162,7 @@ def _fit(
     config = stage.config
     lessons = lessons_of(config)
     torch.manual_seed(stream(config["seed"], "agent weights"))
-    model = build(config, cache.store.info.action)
+    model = build(stage, cache.store.info.action)
     onward = lessons.onward
     if onward is not None and onward.begin and not stage.checkpoint.exists():
         earlier = finished(Path(onward.begin)).weights

@@ -16,7 +16,7 @@ from worldloom.train.dream import train_dream
 from worldloom.train.imagination import Dreaming
 from worldloom.train.onward import Onward
 from worldloom.train.optim import Schedule
-from worldloom.train.setup import Options, tuples
+from worldloom.train.setup import Options
 from worldloom.train.stage import Stage
 from worldloom.train.tokenizer import train_tokenizer
 
@@ -68,15 +68,16 @@ def learn_tokenizer(
     store: Store, before: Path, here: Path, repair: Repair, options: Options
 ) -> bool:
     """Trains HERE/tokenizer on from BEFORE/tokenizer; whether it was finished."""
-    config = finished(before / "tokenizer").config
-    shape, schedule = TokenizerShape(**tuples(config["shape"])), Schedule(**config["schedule"])
+    stage = finished(before / "tokenizer")
+    config = stage.config
+    shape, schedule = stage.part("shape", TokenizerShape), stage.part("schedule", Schedule)
     if config.get("onward") is None:
         schedule = _slower(schedule, repair.updates)
     size = replace(
         named(config["size"], shape.frame),
         tokenizer=shape,
         tokenizer_schedule=replace(schedule, steps=repair.updates),
-        tokenizer_batches=Batches(**config["batches"]),
+        tokenizer_batches=stage.part("batches", Batches),
     )
     weights = None if config["perceptual"] is None else Path(config["perceptual"])
     return train_tokenizer(

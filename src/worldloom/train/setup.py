@@ -1,6 +1,5 @@
 """What every stage needs before it can train: the store's windows, and where the run goes."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +72,3 @@ def open_cache(store: Store, run: Path, stage: Stage | None, options: Options) -
     names = None if stage is None else stage.config["episodes"]
     path, limit = options.cache or run / "cache", options.limit_bytes
     return ClipCache.open(store, path, split="train", names=names, limit_bytes=limit)
-
-
-def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON lists back to tuples, for the fields of a frozen dataclass."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
