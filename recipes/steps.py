@@ -44,6 +44,7 @@ class Plan:
       seed: of everything random.
       publish: copy figures and contact sheet into the repository.
       heldout: share of the episodes that is never trained on.
+      sittings: frames at most of the recorded episodes, by turns; `frames` where empty.
     """
 
     out: Path
@@ -54,6 +55,7 @@ class Plan:
     seed: int
     publish: bool
     heldout: float = HELDOUT
+    sittings: tuple[int, ...] = ()
 
 
 def ask(text: str, usual: Plan) -> Plan:
@@ -80,7 +82,8 @@ def planned(given: argparse.Namespace, usual: Plan) -> Plan:
     names = ("out", "episodes", "steps", "seed")
     said = {n: getattr(given, n) for n in names if getattr(given, n) is not None}
     plan = replace(usual, publish=given.publish, **said)
-    return replace(plan, episodes=16, frames=48, steps=2, judged=2) if given.smoke else plan
+    smoke = {"episodes": 16, "frames": 48, "sittings": (), "steps": 2, "judged": 2}
+    return replace(plan, **smoke) if given.smoke else plan
 
 
 def record_missing(
@@ -97,7 +100,7 @@ def record_missing(
             policies=players,
             seed=plan.seed,
             workers=workers,
-            keep=Keep(max_frames=plan.frames, heldout=plan.heldout),
+            keep=Keep(max_frames=plan.sittings or plan.frames, heldout=plan.heldout),
             progress=lambda done, of: progress.update(done / of, f"{done} of {of} episodes"),
         )
     return Store.open(folder)

@@ -269,6 +269,23 @@ def test_policy_and_value_move_the_right_way():
     assert all(p.grad is None for p in agent.parameters())
 
 
+def test_a_dream_tells_what_it_pays_and_how_far_it_went_from_the_clone():
+    torch.manual_seed(0)
+    shape = tiny_dynamics().shape
+    agent = Agent(SHAPE, shape, SPEC)
+    actor = Actor(agent, shape.width)
+    objective = DreamObjective(actor, agent.policy, Dreaming(discount=1.0, trace=1.0))
+    heard, action = torch.randn(2, 3, shape.width), torch.zeros(2, 2).long()
+    reward, ends = torch.tensor([[1.0, 3.0], [5.0, 99.0]]), torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    rollout = Rollout(heard, {"action": action}, reward, ends)
+    told = dict(zip(objective.told, objective(rollout)[2:].detach(), strict=True))
+    assert float(told["reward"]) == 3.0  # what comes after an ending does not count
+    assert float(told["return"]) == pytest.approx((4 + 3 + 5) / 3, abs=1e-5)  # values begin at 0
+    assert float(told["kl"]) == pytest.approx(0.0, abs=1e-6)
+    torch.nn.init.normal_(actor.policy.head.out.weight)
+    assert float(objective(rollout)[-1].detach()) > 0.01
+
+
 def test_an_environment_with_other_actions_is_refused(trained):
     _, run = trained
     with pytest.raises(WorldloomError, match=r"acts with action\[3\], this environment takes keys"):

@@ -43,6 +43,13 @@ def same(a: Any, b: Any) -> bool:
     )
 
 
+def test_limits_of_episodes_take_turns(tmp_path: Path) -> None:
+    keep = Keep(max_frames=(9, 5, 5))
+    for _ in range(2):  # the second goes on with the first's turns
+        record(SMALL, tmp_path / "s", episodes=3, policies=choose("random"), keep=keep, workers=0)
+    assert [row.length for row in Store.open(tmp_path / "s").episodes] == [9, 5, 5, 9, 5, 5]
+
+
 def test_what_is_stored_is_what_happened(tmp_path: Path) -> None:
     shown: list[tuple[int, int]] = []
     keep = Keep(max_frames=60, snapshot_every=20)

@@ -62,7 +62,8 @@ class Keep:
     """What is kept of each episode, and how.
 
     Args:
-      max_frames: ends an episode, truncated, after so many. None: when it ends by itself.
+      max_frames: ends an episode, truncated, after so many. Several take turns, as
+        policies do. None: when it ends by itself.
       snapshot_every: keeps the exact state so often, in frames; see `Take`.
       heldout: share of environment seeds in the held-out split. None: the
         store's own, 0.1 for a new one.
@@ -70,7 +71,7 @@ class Keep:
         lossless for a new one.
     """
 
-    max_frames: int | None = None
+    max_frames: int | Sequence[int] | None = None
     snapshot_every: int = 0
     heldout: float | None = None
     codec: Codec | None = None
@@ -169,12 +170,14 @@ def _takes(store: Store, episodes: int, seed: int, keep: Keep) -> list[Take]:
     """The first `episodes` takes of this seed that the store does not hold."""
     there = {row.seed for row in store.episodes}
     takes: list[Take] = []
+    most = keep.max_frames if isinstance(keep.max_frames, Sequence) else [keep.max_frames]
     number = 0
     while len(takes) < episodes:
         env_seed = seeding.stream(seed, "episode", number) >> 32
         if env_seed not in there:
             policy_seed = seeding.stream(seed, "policy", number)
-            takes.append(Take(number, env_seed, policy_seed, keep.max_frames, keep.snapshot_every))
+            frames = most[number % len(most)]
+            takes.append(Take(number, env_seed, policy_seed, frames, keep.snapshot_every))
             there.add(env_seed)
         number += 1
     return takes

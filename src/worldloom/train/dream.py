@@ -91,6 +91,7 @@ class DreamObjective(nn.Module):
     terms = ("policy", "value")
     weights = (1.0, 1.0)
     unscaled = ("policy",)  # its size means nothing
+    told = ("reward", "return", "kl")
 
     def __init__(
         self,
@@ -104,7 +105,11 @@ class DreamObjective(nn.Module):
         self.prior = copy.deepcopy(prior).requires_grad_(False)
 
     def forward(self, rollout: Rollout) -> Tensor:
-        """Losses `[2]`."""
+        """Losses and what is told beside them, `[5]`.
+
+        Told are the mean reward of an imagined step, the mean return of its states, which
+        is what the policy is to raise, and the divergence from the clone.
+        """
         model, how = self.model, self.dreaming
         logits = model.value(rollout.heard)[:, :, 0]
         value = model.value.mean(logits.detach())
@@ -117,11 +122,12 @@ class DreamObjective(nn.Module):
         states = rollout.heard[:, :-1]
         policy, prior = model.policy.now(states), self.prior.now(states)
         log_prob, advantage = policy.log_prob(rollout.actions), returns - value[:, :-1]
+        kl = policy.kl(prior)
         if how.objective == "pmpo":
             acting = pmpo_loss(
                 log_prob,
                 advantage,
-                policy.kl(prior),
+                kl,
                 counted,
                 alpha=how.alpha,
                 beta=how.beta,
@@ -138,7 +144,10 @@ class DreamObjective(nn.Module):
             )
         errors = model.value.loss(logits[:, :-1], returns)
         valuing = mean_where(errors, counted, self.over_ranks)
-        return torch.stack([acting, valuing])
+        told = [rollout.reward, returns, kl.detach()]
+        return torch.stack(
+            [acting, valuing, *(mean_where(x, counted, self.over_ranks) for x in told)]
+        )
 
 
 def heeded(rollout: Rollout, how: Dreaming) -> tuple[Tensor, Tensor | None]:

@@ -33,7 +33,8 @@ class Learner:
     Args:
       objective: a module whose `model` is trained, whose call returns losses
         `[K]`, and which names them in `terms` and weighs them by `weights`. Each is
-        divided by its running size, but for those that it names in `unscaled`.
+        divided by its running size, but for those that it names in `unscaled`. Numbers
+        behind them, which it names in `told`, are written down and not learned from.
       schedule: how long and how fast.
       ranks: this process among all.
     """
@@ -44,6 +45,7 @@ class Learner:
         self.schedule, self.ranks = schedule, ranks
         self.optimizers = optimizers(self.model, schedule)
         self.terms: tuple[str, ...] = tuple(objective.terms)  # type: ignore[arg-type]
+        self.told: tuple[str, ...] = tuple(getattr(objective, "told", ()))
         self.weights = torch.tensor(objective.weights, device=ranks.device)
         # Terms whose size means nothing, or that may be 0 or less, are taken as they are.
         unscaled = getattr(objective, "unscaled", ())
@@ -64,8 +66,10 @@ class Learner:
         set_rate(self.optimizers, rate_share(self.step, self.schedule))
         half = self.ranks.device.type == "cuda"
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=half):
-            losses = self._objective(*inputs)
-        everyone = self.ranks.mean(losses)
+            found = self._objective(*inputs)
+        losses, everyone = found[: len(self.terms)], self.ranks.mean(found)
+        rows = dict(zip(self.terms + self.told, everyone, strict=True))
+        everyone = everyone[: len(self.terms)]
         scale = running_scale(self.mean_square, everyone, self.step)
         scale = torch.where(self._unscaled, 1.0, scale)
         (losses / scale * self.weights).sum().backward()
@@ -75,7 +79,6 @@ class Learner:
             optimizer.zero_grad(set_to_none=True)
         update_average(self._averages, self._weights, self.step, self.schedule.ema)
         self.step += 1
-        rows = {name: everyone[index] for index, name in enumerate(self.terms)}
         return {**rows, "loss": everyone.sum(), "gradient_norm": norm.detach()}
 
     def save(self, path: Path) -> None:
