@@ -107,7 +107,7 @@ class DreamObjective(nn.Module):
     def forward(self, rollout: Rollout) -> Tensor:
         """Losses and what is told beside them, `[5]`.
 
-        Told are the mean reward of an imagined step, the mean return of its states, which
+        Told are the mean reward of an imagined step less what doubt takes off it, the mean return of its states, which
         is what the policy is to raise, and the divergence from the clone.
         """
         model, how = self.model, self.dreaming
@@ -144,7 +144,7 @@ class DreamObjective(nn.Module):
             )
         errors = model.value.loss(logits[:, :-1], returns)
         valuing = mean_where(errors, counted, self.over_ranks)
-        told = [rollout.reward, returns, kl.detach()]
+        told = [reward, returns, kl.detach()]
         return torch.stack(
             [acting, valuing, *(mean_where(x, counted, self.over_ranks) for x in told)]
         )
