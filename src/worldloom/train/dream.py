@@ -107,8 +107,9 @@ class DreamObjective(nn.Module):
     def forward(self, rollout: Rollout) -> Tensor:
         """Losses and what is told beside them, `[5]`.
 
-        Told are the mean reward of an imagined step less what doubt takes off it, the mean return of its states, which
-        is what the policy is to raise, and the divergence from the clone.
+        Told are the mean reward of an imagined step less what doubt takes off it, the mean
+        return of its states, which is what the policy is to raise, and the divergence from
+        the clone.
         """
         model, how = self.model, self.dreaming
         logits = model.value(rollout.heard)[:, :, 0]
