@@ -4,8 +4,7 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,25 +34,6 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes files into a folder and waits until the disk has all of them.
-
-    A disk that is asked for several at once takes them in the time of one.
-
-    Args:
-      folder: that exists.
-      contents: by name, which may lead into folders below.
-    """
-    folders = {folder, *((folder / name).parent for name in contents)}
-    for below in folders:
-        below.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(len(contents)) as pool:
-        for done in [pool.submit(write_synced, folder / n, data) for n, data in contents.items()]:
-            done.result()
-        for done in [pool.submit(sync_folder, below) for below in folders]:
-            done.result()
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -238,21 +238,22 @@ class Store:
         *,
         split: Split,
     ) -> EpisodeRow:
-        """Writes the files and renames the folder into place."""
+        """Writes the files, the row last, and renames the folder into place."""
+        for file, data in packed.items():
+            (part / file).parent.mkdir(exist_ok=True)
+            files.write_synced(part / file, data)
         number, digest = place
-        contents = dict(packed)
         while True:
             name = f"{number:06d}-{digest[:6]}"
             row = folder.make_row(name, episode, split=split, files=packed)
-            contents[folder.ROW] = columns.to_bytes(folder.row_table([row]))
-            files.write_together(part, contents)
+            files.write_synced(part / folder.ROW, columns.to_bytes(folder.row_table([row])))
+            files.sync_folder(part)
             try:
                 os.rename(part, self.folder(name))
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 number += 1  # another writer just took this very name, with these very contents
-                contents.clear()
                 continue
             files.sync_folder(part.parent)
             return row
