@@ -134,19 +134,14 @@ def measure(name: str, rounds: int, folder: Path) -> dict[str, dict[str, Any]]:
     for figure, ours, own in SHARES:
         ratios = rates[:, ours] / rates[:, own]
         value = float(np.median(ratios))
-        figures[figure + end] = results.figure(value, *interval(ratios), n=len(ratios))
+        figures[figure + end] = results.figure(
+            value, *results.median_interval(ratios), n=len(ratios)
+        )
     for column, figure in enumerate(RATES):
         value = float(np.median(rates[:, column]))
-        low, high = interval(rates[:, column])
+        low, high = results.median_interval(rates[:, column])
         figures[figure + end] = results.figure(value, low, high, unit="frames/s", n=len(rates))
     return figures
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """A 95% interval of the median by bootstrap over rounds."""
-    draws = np.random.default_rng(0).choice(values, (2000, len(values)))
-    low, high = np.percentile(np.median(draws, 1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def main() -> None:

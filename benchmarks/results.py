@@ -126,6 +126,13 @@ def bootstrap(
     return float(low), float(high)
 
 
+def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """A 95% interval of the median of independent values, by resampling them."""
+    draws = np.random.default_rng(0).choice(values, (2000, len(values)))
+    low, high = np.percentile(np.median(draws, 1), [2.5, 97.5])
+    return float(low), float(high)
+
+
 def _processor() -> str:
     """The processor's own name, where the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")

@@ -133,16 +133,11 @@ def measure(port: int, rounds: int, count: int) -> dict[str, dict[str, Any]]:
         for name, value in found.items():
             rows.setdefault(name, []).append(float(value))
     return {
-        name: results.figure(float(np.median(values)), *interval(values), unit="ms", n=rounds)
+        name: results.figure(
+            float(np.median(values)), *results.median_interval(values), unit="ms", n=rounds
+        )
         for name, values in rows.items()
     }
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """A 95% interval of the median by bootstrap over rounds."""
-    draws = np.random.default_rng(0).choice(values, (2000, len(values)))
-    low, high = np.percentile(np.median(draws, 1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def main() -> None:
