@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from worldloom import seeding
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
 
@@ -25,6 +26,59 @@ def test_the_same_seed_gives_the_same_interval_and_another_does_not():
     assert (first.low, first.high) == (again.low, again.high)
     assert first.low != other.low
     assert first.value == pytest.approx(sums[:, 0].sum() / sums[:, 1].sum())
+
+
+def plain_resample(sums: np.ndarray, *, seed: int, resamples: int) -> np.ndarray:
+    """The judge of `resample`: counts are drawn anew for whoever asks."""
+    n = len(sums)
+    counts = seeding.rng(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=resamples)
+    flat = counts.astype(np.float64) @ sums.reshape(n, -1)
+    return flat.reshape(resamples, *sums.shape[1:])
+
+
+def plain_swap_test(first: np.ndarray, second: np.ndarray, *, seed: int) -> float:
+    """The judge of `swap_test` for a difference of sums: swaps are drawn anew as well."""
+    n = len(first)
+    if 2**n <= statistics.FLIPS:
+        swaps = np.array(list(product((False, True), repeat=n)))[1:]
+    else:
+        swaps = seeding.rng(seed, "swap").random((statistics.FLIPS, n)) < 0.5
+    moved = swaps.astype(np.float64) @ (second - first)
+    gap = (first.sum(0) + moved) - (second.sum(0) - moved)
+    seen = float((first.sum(0) - second.sum(0))[0])
+    return float((1 + (np.abs(gap[:, 0]) >= abs(seen) * (1 - 1e-9)).sum()) / (1 + len(swaps)))
+
+
+@pytest.mark.parametrize(("clusters", "shape"), [(1, (2,)), (40, (3, 2)), (400, ())])
+def test_counts_that_are_kept_resample_as_counts_drawn_anew(clusters: int, shape: tuple):
+    rng = np.random.default_rng(clusters)
+    for seed in (3, 4, 3):
+        sums = rng.normal(size=(clusters, *shape))
+        found = statistics.resample(sums, seed=seed, resamples=50)
+        expected = plain_resample(sums, seed=seed, resamples=50)
+        assert found.dtype == np.float64 and np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("clusters", [6, 40])
+def test_swaps_that_are_kept_give_the_chance_of_swaps_drawn_anew(clusters: int):
+    rng = np.random.default_rng(clusters)
+    for seed in (3, 4, 3):
+        first, second = rng.normal(size=(2, clusters, 1))
+        found = statistics.swap_test(first, second, lambda s: s[..., 0], seed=seed)
+        assert found == plain_swap_test(first, second, seed=seed)
+
+
+def test_what_is_kept_is_drawn_once_and_nobody_can_change_it(monkeypatch):
+    drawn = []
+    rng = seeding.rng
+    monkeypatch.setattr(seeding, "rng", lambda *a: drawn.append(a) or rng(*a))
+    sums = np.ones((37, 1))
+    for _ in range(3):
+        statistics.resample(sums, seed=123, resamples=7)
+        statistics.swap_test(sums, sums, lambda s: s[..., 0], seed=123)
+    assert drawn == [(123, "bootstrap"), (123, "swap")]
+    kept = (statistics._counts(37, 123, 7), statistics._swaps(37, 123))
+    assert not any(array.flags.writeable for array in kept)
 
 
 def test_few_clusters_take_the_t_interval_on_cluster_means():

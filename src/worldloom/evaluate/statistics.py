@@ -7,7 +7,7 @@ computed anew on every resample and never averaged.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from math import ceil, comb, lgamma, log
 
@@ -77,9 +77,19 @@ def by_cluster(sums: np.ndarray, clusters: np.ndarray | Sequence[str | None]) ->
 def resample(sums: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Draws whole clusters with replacement and adds them up: `[C, ...]` to `[resamples, ...]`."""
     n = len(sums)
-    counts = seeding.rng(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=resamples)
-    flat = counts.astype(np.float64) @ sums.reshape(n, -1)
+    flat = _counts(n, seed, resamples).astype(np.float64) @ sums.reshape(n, -1)
     return flat.reshape(resamples, *sums.shape[1:])
+
+
+# Drawing counts takes longer than all else of an interval, and the figures of one verdict ask
+# for the same ones: they are kept, in bytes, for hardly any exceeds 255.
+@lru_cache(maxsize=8)
+def _counts(n: int, seed: int, resamples: int) -> np.ndarray:
+    """`[resamples, n]` how often each of n clusters is drawn; must not be written to."""
+    drawn = seeding.rng(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=resamples)
+    counts = drawn.astype(np.min_scalar_type(int(drawn.max())))
+    counts.flags.writeable = False
+    return counts
 
 
 class Pool:
@@ -165,10 +175,7 @@ def swap_test(first: np.ndarray, second: np.ndarray, statistic: Statistic, *, se
       seed: draws the swaps.
     """
     n = len(first)
-    if 2**n <= FLIPS:
-        swaps = np.array(list(product((False, True), repeat=n)))[1:]
-    else:
-        swaps = seeding.rng(seed, "swap").random((FLIPS, n)) < 0.5
+    swaps = _swaps(n, seed)
     change = (second - first).reshape(n, -1)
     moved = (swaps.astype(np.float64) @ change).reshape(len(swaps), *first.shape[1:])
     total_first, total_second = first.sum(0), second.sum(0)
@@ -176,6 +183,17 @@ def swap_test(first: np.ndarray, second: np.ndarray, statistic: Statistic, *, se
     seen = statistic(total_first[None])[0] - statistic(total_second[None])[0]
     hits = int((np.abs(gap) >= abs(seen) * (1 - 1e-9)).sum())
     return (1 + hits) / (1 + len(swaps))
+
+
+@lru_cache(maxsize=4)
+def _swaps(n: int, seed: int) -> np.ndarray:
+    """`[R, n]` bool, which of n clusters are swapped; must not be written to."""
+    if 2**n <= FLIPS:
+        swaps = np.array(list(product((False, True), repeat=n)))[1:]
+    else:
+        swaps = seeding.rng(seed, "swap").random((FLIPS, n)) < 0.5
+    swaps.flags.writeable = False
+    return swaps
 
 
 def unit_sums(clusters: int) -> np.ndarray:
