@@ -4,7 +4,8 @@
     python -m benchmarks.trust_controls --tasks motion gladder --sets 20 --budget smoke
 
 Rows are simulated, no model is run. Every task is sat once by its simulators, at the default
-n. A data set is as many clusters of these rows, drawn anew with replacement within each split.
+n. A data set is as many clusters of these rows, drawn anew with replacement within each split,
+and is judged under the suite's own seed, as whoever sits the exam is.
 
 - type-I error: the world's answers are those of who knows nothing (`benchmarks.trust_nulls`).
   The share of data sets in which the verdict claims something all the same. At nominal 5% at
@@ -12,7 +13,7 @@ n. A data set is as many clusters of these rows, drawn anew with replacement wit
 - power: the rows are those of a planted fault. The share of data sets in which it is caught;
   0.9 or more is wanted.
 
-What is finished is kept in a folder and not drawn again. Left out unless they are named:
+Rows and what is finished are kept in a folder and not made again. Left out unless they are named:
 *transfer*, beside which networks stand that learn for minutes. Left out: *blind*, whose gate
 is an exact count of permutations already, and one judging of which takes seconds.
 """
@@ -21,7 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,32 +92,58 @@ def best(task: Task, setting: Setting) -> Probe:
     return Doubter(setting) if found is None else found
 
 
-def controls(task: Task, setting: Setting, sets: int, folder: Path) -> Figures:
-    """Type-I error of a task's verdict, and the power of each of its controls."""
+@dataclass(frozen=True)
+class Bench:
+    """A task whose verdicts are tried.
 
-    def false_alarm() -> dict[str, Any]:
-        rows = sit(task, best(task, setting), setting).rows
+    Args:
+      task: that is sat.
+      setting: of the exam.
+      sets: data sets for each figure.
+      folder: of the rows, and of what is finished, apart for every number of data sets.
+    """
+
+    task: Task
+    setting: Setting
+    sets: int
+    folder: Path
+
+    def figures(self) -> Figures:
+        """Type-I error of the task's verdict, and the power of each of its controls."""
+        name, folder = f"{self.task.name}_type1_error", self.folder / f"{self.sets} sets"
+        found = {name: _kept(folder, name, self.false_alarm)}
+        for fault in self.task.faults():
+            name = f"{self.task.name}_{fault}_power"
+            found[name] = _kept(folder, name, lambda fault=fault: self.caught(fault))
+        return found
+
+    def false_alarm(self) -> dict[str, Any]:
+        """How often who knows nothing is said to know something."""
+        rows = self.simulated()
 
         def hit(some: list[Row], rng: np.random.Generator) -> bool:
-            nothing = knows_nothing(task.name, some, rng)
-            return claims(task, task.judge(nothing, seed=int(rng.integers(2**31))))
+            nothing = knows_nothing(self.task.name, some, drawn(rows, rng), rng)
+            return claims(self.task, self.task.judge(nothing, seed=SEED))
 
-        return share(rows, sets, f"{task.name} null", hit)
+        return share(rows, self.sets, f"{self.task.name} null", hit)
 
-    def caught(name: str) -> dict[str, Any]:
-        fault = task.faults()[name]
-        rows = sit(task, fault.probe(setting), setting).rows
+    def caught(self, name: str) -> dict[str, Any]:
+        """How often a planted fault is caught."""
+        fault = self.task.faults()[name]
+        rows = self._sat(fault.probe(self.setting), name, known=self.simulated())
 
         def hit(some: list[Row], rng: np.random.Generator) -> bool:
-            return fault.caught(task.judge(some, seed=int(rng.integers(2**31))))
+            return fault.caught(self.task.judge(some, seed=SEED))
 
-        return share(rows, sets, f"{task.name} {name}", hit)
+        return share(rows, self.sets, f"{self.task.name} {name}", hit)
 
-    found = {f"{task.name}_type1_error": _kept(folder, f"{task.name}_type1_error", false_alarm)}
-    for name in task.faults():
-        key = f"{task.name}_{name}_power"
-        found[key] = _kept(folder, key, lambda name=name: caught(name))
-    return found
+    def simulated(self) -> Sequence[Row]:
+        """The rows of who sits the task as well as can be, beside those of its nulls."""
+        return self._sat(best(self.task, self.setting), "best")
+
+    def _sat(self, probe: Probe, name: str, known: Sequence[Row] = ()) -> Sequence[Row]:
+        out = self.folder / "rows" / name
+        return sit(self.task, probe, self.setting, out=out, known=known).rows
 
 
 def _kept(folder: Path, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -143,10 +170,11 @@ def main() -> None:
     args = parser.parse_args()
     store = Store.open(args.store) if args.store else None
     tasks = args.tasks or [*OWN, *(RECORDED if store else ())]
-    folder = Path(args.folder) / f"{args.budget}-{args.sets}"
+    folder = Path(args.folder) / args.budget
     figures: Figures = {}
     for name in tasks:
-        figures |= controls(named(name), Setting(args.budget, store=store), args.sets, folder)
+        setting = Setting(args.budget, store=store)
+        figures |= Bench(named(name), setting, args.sets, folder).figures()
     if args.publish:
         words = f"--tasks {' '.join(tasks)}" + (f" --store {args.store}" if store else "")
         command = f"python -m benchmarks.trust_controls {words} --sets {args.sets}"

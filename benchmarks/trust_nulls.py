@@ -23,22 +23,37 @@ OFF = 0.1
 """How far imagined returns of Craft are off by chance, in units of what can be had."""
 
 
-def knows_nothing(task: str, rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
-    """The same questions of a task, answered by who knows nothing of its claim."""
-    return NOTHING[task](rows, rng) if task in NOTHING else as_the_null(rows, rng)
+def knows_nothing(
+    task: str, rows: Sequence[Row], others: Sequence[Row], rng: np.random.Generator
+) -> list[Row]:
+    """The same questions of a task, answered by who knows nothing of its claim.
+
+    Args:
+      task: its name.
+      rows: a data set, whose questions, nulls and ceiling stay.
+      others: another one, drawn apart, with questions of the same splits in the same order.
+      rng: tosses coins.
+    """
+    return NOTHING[task](rows, rng) if task in NOTHING else as_the_null(rows, others)
 
 
-def as_the_null(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
-    """The main null's answers to other questions of the same split."""
+def as_the_null(rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
+    """The main null's answers to the questions of another data set.
+
+    Not to other questions of this one: the world's mean would be the null's own, to the last
+    digit, and no verdict could err.
+
+    Raises:
+      ValueError: the data sets differ in their splits.
+    """
     null = MAIN.get(rows[0].task, next(iter(rows[0].null)))
+    if [row.split for row in rows] != [row.split for row in others]:
+        raise ValueError(f"two data sets of `{rows[0].task}` have different splits")
     found = []
-    for split in dict.fromkeys(row.split for row in rows):
-        some = [row for row in rows if row.split == split]
-        for row, other in zip(some, rng.permutation(len(some)), strict=True):
-            given = some[other]
-            extra = {**row.extra, **given.extra.get("beside", {}).get(null, {})}
-            extra = {k: row.extra[k] if k == "g" else v for k, v in extra.items()}
-            found.append(replace(row, value=given.null[null], extra=extra))
+    for row, given in zip(rows, others, strict=True):
+        extra = {**row.extra, **given.extra.get("beside", {}).get(null, {})}
+        extra = {k: row.extra[k] if k == "g" else v for k, v in extra.items()}
+        found.append(replace(row, value=given.null[null], extra=extra))
     return found
 
 
