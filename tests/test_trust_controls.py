@@ -40,7 +40,7 @@ def test_the_null_world_is_not_the_null_it_stands_next_to():
     for _ in range(300):
         some = trust_controls.drawn(rows, rng)
         found = knows_nothing("any", some, trust_controls.drawn(rows, rng), rng)
-        apart.append(np.mean([(r.value or 0.0) - r.null["n"] for r in found]))
+        apart.append(np.mean([(r.value or 0.0) - (r.null["n"] or 0.0) for r in found]))
     expected = np.std(np.arange(40)) * np.sqrt(2 / 40)
     assert np.std(apart) == pytest.approx(expected, rel=0.15)
     assert abs(np.mean(apart)) < 4 * expected / np.sqrt(300)
