@@ -14,14 +14,18 @@ from worldloom.models.dynamics import DynamicsShape
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.seeding import noise
 
-SHAPE = AgentShape(tasks=("walk", "jump"), length=3, hidden=16, bins=15, reach=2.0, eye=4)
+SHAPE = AgentShape(
+    tasks=("walk", "jump"), length=3, hidden=16, bins=15, reach=2.0, eye=4, witness=4
+)
 
 
 def make_agent(world: DynamicsShape, seed: int = 0) -> Agent:
     """An agent whose heads say something, as after training."""
     torch.manual_seed(seed)
     agent = Agent(SHAPE, world, ACTIONS)
-    for head in (agent.policy.head, agent.reward.head, agent.ending):
+    assert agent.witness is not None
+    paying = agent.witness.reward.head
+    for head in (agent.policy.head, agent.reward.head, agent.ending, paying):
         torch.nn.init.normal_(head.out.weight, 0.0, 0.5)
     return agent.eval().requires_grad_(False)
 

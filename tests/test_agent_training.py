@@ -169,7 +169,7 @@ def test_an_agent_that_imitated_other_windows_does_not_go_on(trained, tmp_path):
     config = json.loads(file.read_text())
     config["lessons"]["relevance"] = {"within": 64, "best": 1.0}
     file.write_text(json.dumps(config))
-    with pytest.raises(WorldloomError, match="chose other windows to imitate"):
+    with pytest.raises(WorldloomError, match="taught agents otherwise"):
         train_agent(store, tmp_path, lessons(), Options(), resume=True)
 
 

@@ -4,7 +4,8 @@ In every frame the token reads all tokens of the frame and its own past, through
 layers of the world (arXiv 2509.24527, section 3.3). Beside it an eye looks at the frame
 itself: at small widths one token loses much of what a picture shows. Heads read both: what
 to do, the reward, whether this is the end. Policy output n is for the action n + 1 frames
-on, reward and ending output n for n frames on; n = 0 is what acts and scores.
+on, reward and ending output n for n frames on; n = 0 is what acts and scores. What pays in a
+dream is said by a witness, who sees pictures and never hears what was done.
 """
 
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class AgentShape:
       reach: the largest number is symexp of it.
       aims: what was done where it went well is learned apart from all else, see `PolicyHead`.
       eye: inner width of an eye of its own; 0 for none, as in the paper.
+      witness: inner width of who says what pays; 0 for none, as in the paper: the reward head does.
     """
 
     tasks: tuple[str, ...] = ("reward",)
@@ -53,6 +55,7 @@ class AgentShape:
     reach: float = 20.0
     aims: bool = False
     eye: int = 0
+    witness: int = 0
 
 
 class Head(nn.Module):
@@ -78,12 +81,17 @@ class Eye(nn.Module):
     """What the agent sees of a frame itself: each token and its neighbours, then all of them.
 
     Tokens without a place in the picture stand in one row.
+
+    Args:
+      world: whose latents it sees.
+      inner: width.
+      frames: that lie in the channels behind one another.
     """
 
-    def __init__(self, world: DynamicsShape, inner: int) -> None:
+    def __init__(self, world: DynamicsShape, inner: int, frames: int = 1) -> None:
         super().__init__()
         self.columns = world.columns or world.tokens
-        self.each = nn.Linear(world.channels, inner)
+        self.each = nn.Linear(frames * world.channels, inner)
         self.near = nn.Conv2d(inner, inner, 3, padding=1)
         self.all = nn.Linear(world.tokens * inner, world.width)
         initialise(self, 1)
@@ -117,6 +125,37 @@ class NumberHead(nn.Module):
     def loss(self, logits: Tensor, value: Tensor) -> Tensor:
         """Cross entropy `[...]` of logits `[..., bins]` against numbers `[...]`."""
         return two_hot_loss(logits, value, self.places)
+
+
+class Witness(nn.Module):
+    """Who says what pays: it sees two frames in succession and never hears what was done.
+
+    Players do not try in vain: in their recordings the deed itself tells that it paid. A head
+    that hears of the deed pays for it in a dream too, whatever came of it, and dreaming
+    teaches to do it again and again. The way is ours; where a reward cannot be seen, its mean
+    is all that a witness knows.
+    """
+
+    def __init__(self, world: DynamicsShape, shape: AgentShape) -> None:
+        super().__init__()
+        self.eye = Eye(world, shape.witness, frames=2)
+        self.asked = nn.Embedding(len(shape.tasks), world.width)
+        self.reward = NumberHead(world.width, shape, 1)
+
+    def forward(self, before: Tensor, now: Tensor, tasks: Tensor) -> Tensor:
+        """Logits `[..., bins]` of the reward that came with a frame.
+
+        Args:
+          before: latents `[..., N, D]` of the frame before.
+          now: latents `[..., N, D]`.
+          tasks: `[...]` int64, what is asked for.
+        """
+        change = torch.cat([before, now - before], -1)
+        return self.reward(self.eye(change) + self.asked(tasks))[..., 0, :]
+
+    def paid(self, before: Tensor, now: Tensor, tasks: Tensor) -> Tensor:
+        """The reward `[...]` that came with a frame."""
+        return self.reward.mean(self(before, now, tasks))
 
 
 class PolicyHead(nn.Module):
@@ -175,6 +214,7 @@ class Agent(nn.Module):
         self.policy = PolicyHead(width, shape, actions, shape.length)
         self.reward = NumberHead(width, shape, shape.length)
         self.ending = Head(width, shape.hidden, shape.length, 1)
+        self.witness = Witness(world, shape) if shape.witness else None
 
     def enter(self, tasks: Tensor) -> Tensor:
         """Tasks `[B]` int64 to the token `[B, W]` as it enters the first layer."""
@@ -216,34 +256,41 @@ class Mind:
       heard: `[B, W]` what the heads read, of the newest committed frame.
       tasks: `[B]` int64.
       over: `[B]` bool: an ending was predicted since the start.
+      paid: `[B]` what came with the newest frame, as the witness saw it; 0 without one.
     """
 
     ring: Ring
     heard: Tensor
     tasks: Tensor
     over: Tensor
+    paid: Tensor
 
     def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> "Mind":
-        return Mind(self.ring[rows], self.heard[rows], self.tasks[rows], self.over[rows])
+        return Mind(self.ring[rows], *(part[rows] for part in self.parts().values()))
 
     def copy(self) -> "Mind":
-        return Mind(self.ring.copy(), self.heard.clone(), self.tasks.clone(), self.over.clone())
+        return Mind(self.ring.copy(), *(part.clone() for part in self.parts().values()))
 
     def view(self, row: int) -> "Mind":
         """One row, in the same memory."""
         one = slice(row, row + 1)
-        return Mind(self.ring.view(row), self.heard[one], self.tasks[one], self.over[one])
+        return Mind(self.ring.view(row), *(part[one] for part in self.parts().values()))
 
     def put(self, row: int, other: "Mind") -> None:
         """Overwrites one row in place with the only row of `other`."""
         self.ring.put(row, other.ring)
-        for name in ("heard", "tasks", "over"):
-            getattr(self, name)[row] = getattr(other, name)[0]
+        for name, part in other.parts().items():
+            getattr(self, name)[row] = part[0]
+
+    def parts(self) -> dict[str, Tensor]:
+        """All but the ring, by name, `[B, ...]`."""
+        names = ("heard", "tasks", "over", "paid")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def stack(cls, minds: Sequence["Mind"]) -> "Mind":
-        rest = [torch.cat([getattr(m, name) for m in minds]) for name in ("heard", "tasks", "over")]
-        return cls(Ring.stack([mind.ring for mind in minds]), *rest)
+        rest = zip(*(mind.parts().values() for mind in minds), strict=True)
+        return cls(Ring.stack([mind.ring for mind in minds]), *map(torch.cat, rest))
 
     @classmethod
     def empty(cls, world: DynamicsShape, tasks: Tensor, like: Tensor) -> "Mind":
@@ -252,7 +299,8 @@ class Mind:
         head = (world.kv_heads, world.width // world.heads)
         ring = Ring.empty(rows, [1] * times, head, world.window, like)
         over = torch.zeros(rows, dtype=torch.bool, device=like.device)
-        return cls(ring, like.new_zeros(rows, world.width), tasks.clone(), over)
+        heard, paid = like.new_zeros(rows, world.width), like.new_zeros(rows)
+        return cls(ring, heard, tasks.clone(), over, paid)
 
 
 def listen(agent: Agent, layers: Stack, said: list[tuple[Tensor, Tensor]], mind: Mind) -> None:

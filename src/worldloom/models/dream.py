@@ -215,7 +215,8 @@ class DreamWorld:
             return Step(doubt=doubt)
         mind, heard = state.mind, self.features(state)
         head = self.agent.reward
-        reward = head.mean(head(heard)[:, 0]).masked_fill(mind.over, 0.0)
+        reward = mind.paid if self.agent.witness else head.mean(head(heard)[:, 0])
+        reward = reward.masked_fill(mind.over, 0.0)
         mind.over |= self.agent.ending(heard)[:, 0, 0] > 0
         return Step(reward=reward, terminated=mind.over.clone(), doubt=doubt)
 
@@ -226,6 +227,9 @@ class DreamWorld:
         eps = noise(state.seeds, state.ring.count, _COMMIT, (shape.tokens, shape.channels))
         mixed = torch.lerp(eps, latents, self._committed / shape.grid)
         said = None if state.mind is None else walk.say()
+        if state.mind is not None and self.agent is not None and self.agent.witness:
+            paid = self.agent.witness.paid(state.latents[:, -1], latents, state.mind.tasks)
+            state.mind.paid.copy_(paid.masked_fill(state.ring.count == 0, 0.0))
         state.ring.commit(walk.remember(mixed, self._committed, shape.grid.bit_length() - 1))
         if self.agent is not None and state.mind is not None and said is not None:
             listen(self.agent, self.dynamics.layers, said, state.mind)
@@ -264,7 +268,7 @@ class DreamWorld:
             left["doubt"] = state.doubt
         if mind is not None:
             left["thought"] = mind.ring.frame(cached)
-            left |= {"heard": mind.heard, "tasks": mind.tasks, "over": mind.over}
+            left |= mind.parts()
         return left
 
     @torch.inference_mode()
@@ -281,8 +285,8 @@ class DreamWorld:
         if "thought" in newest:
             mind = Mind.empty(shape, newest["tasks"], self.dynamics.embed.weight)
             mind.ring.refill([frame["thought"] for frame in cached], newest["count"])
-            mind.heard.copy_(newest["heard"])
-            mind.over.copy_(newest["over"])
+            for name, part in mind.parts().items():
+                part.copy_(newest[name])
         latents, seeds = torch.stack(shown[::-1], 1), newest["seeds"].clone()
         doubt = newest["doubt"].clone() if "doubt" in newest else None
         return DreamState(ring, latents, torch.cat(before, -1), seeds, mind, doubt)

@@ -27,7 +27,6 @@ from worldloom.train.dist import Ranks, ranks
 from worldloom.train.dynamics import draw, latents_of, with_latents
 from worldloom.train.learner import Learner
 from worldloom.train.loop import fit_whole
-from worldloom.train.misreport import misreports, told
 from worldloom.train.onward import Onward, fresh, onward_of, weights
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
@@ -45,10 +44,9 @@ class Lessons:
       batches: windows of an update; half of them show how something is done.
       hidden: inner width of the heads.
       eye: inner width of the agent's own eye on each frame; 0 for none.
+      witness: inner width of who says what pays in dreams, where there is a world; 0 for none.
       alone: from chance and by cloning only, without a world model: for comparison, or where
         a policy is all that is wanted.
-      misreport: share of such windows that is not imitated, since other actions are told than
-        were done, where there is a world; see `worldloom.train.misreport`.
       well: share of the frames after which things went well, see `worldloom.data.relevant`: the
         policy learns what was done there apart from all else, and acts like it. 1: all alike.
       best: of the episodes, the share with the highest returns that is imitated at all.
@@ -60,11 +58,11 @@ class Lessons:
     batches: Batches
     hidden: int = 256
     alone: bool = False
-    misreport: float = 0.25
     well: float = 0.125
     best: float = 1.0
     onward: Onward | None = None
     eye: int = 96
+    witness: int = 48
 
 
 def standard(size: Size, *, alone: bool = False) -> Lessons:
@@ -120,9 +118,9 @@ def train_agent(
             stage = Stage.create(run / name, facts) if group.leads else Stage(run / name, facts)
         if stage.done:
             return True
-        if "relevance" in stage.config["lessons"]:
+        if {"relevance", "misreport"} & stage.config["lessons"].keys():
             raise WorldloomError(
-                f"`{stage.path}` was begun by a worldloom that chose other windows to imitate",
+                f"`{stage.path}` was begun by a worldloom that taught agents otherwise",
                 "go on with that one, or begin anew under another name",
             )
         return _fit(stage, cache, tokenizer, options, group)
@@ -136,7 +134,13 @@ def _begun_with(
     if lessons.onward is not None and lessons.onward.begin:
         earlier = finished(Path(lessons.onward.begin)).config
         return {key: earlier[key] for key in (*same, "dynamics", "agent")}
-    agent = AgentShape(tasks, hidden=lessons.hidden, aims=lessons.well < 1, eye=lessons.eye)
+    agent = AgentShape(
+        tasks,
+        hidden=lessons.hidden,
+        aims=lessons.well < 1,
+        eye=lessons.eye,
+        witness=0 if lessons.alone else lessons.witness,
+    )
     if size is not None:
         shapes = {"size": size.name, "shape": size.dynamics, "forcing": size.forcing}
         return {**shapes, "dynamics": None, "agent": agent}
@@ -209,23 +213,15 @@ def _inputs(
         weights=None if lessons.onward is None else ~fresh(cache, lessons.onward),
     )
 
-    misreport = 0.0 if lessons.alone else lessons.misreport
-
     def lesson(source: ClipSampler, step: int, lead: tuple[int, int], free: bool) -> Lesson:
         episodes, starts = source.draw(step, length=lead[1], batch=lead[0])
         rows = group.rows(lead[0])
         clip = cache.clip(episodes[rows], starts[rows], length=lead[1])
-        heard = None
-        if misreport and not free:
-            assert clip.actions is not None
-            dice = rng(seed, "misreports", step)
-            instead = misreports(cache.store.info.action, lead, misreport, dice)
-            heard = told(clip.actions, instead[rows])
         tasks = own[episodes[rows]]
         given = rng(seed, "tasks", step).integers(len(known), size=lead[0])[rows] if free else tasks
         clean = latents_of(clip, tokenizer, group.device)
         same = torch.from_numpy(given == tasks)
-        made = Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same, heard)
+        made = Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same)
         places = zip(episodes[rows].tolist(), starts[rows].tolist(), strict=True)
         after = np.stack([well[e][s : s + lead[1]] for e, s in places])
         return replace(made, well=torch.from_numpy(after).to(group.device))
@@ -260,9 +256,9 @@ def lessons_of(config: Mapping[str, Any]) -> Lessons:
         Batches(**data["batches"]),
         data["hidden"],
         data["alone"],
-        data.get("misreport", 0.0),
         data.get("well", 1.0),
         data.get("best", 1.0),
         onward_of(data.get("onward")),
         data.get("eye", 0),
+        data.get("witness", 0),
     )

@@ -4,7 +4,7 @@ Output n of the policy is for the action n + 1 frames on, output n of the others
 frames on (arXiv 2509.24527, section 3.3; the offsets are ours).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ from worldloom.train.dynamics import Draws, DynamicsObjective
 from worldloom.train.imagination import mean_where
 from worldloom.train.shortcut import corrupt
 
+SMUDGE = 0.05  # of noise, on half of what a witness learns from: dreams are not as clear
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -30,8 +32,6 @@ class Lesson:
       rewarded: `[B, T]` bool where the reward is known and is that of the row's task.
       ended: `[B, T]` bool.
       tasks: `[B]` int64.
-      told: what the agent is told was done; `action` is what it imitates.
-      imitated: `[B]` bool, rows from which it learns what to do.
       well: `[B, T]` bool, whether things went well after a frame, for a policy that aims.
     """
 
@@ -41,14 +41,10 @@ class Lesson:
     rewarded: Tensor
     ended: Tensor
     tasks: Tensor
-    told: Action
-    imitated: Tensor
     well: Tensor | None = None
 
     @classmethod
-    def of(
-        cls, clip: Clip, clean: Tensor, tasks: Tensor, own: Tensor, told: Action | None = None
-    ) -> "Lesson":
+    def of(cls, clip: Clip, clean: Tensor, tasks: Tensor, own: Tensor) -> "Lesson":
         """From a clip and its latents.
 
         Args:
@@ -56,8 +52,6 @@ class Lesson:
           clean: its latents.
           tasks: `[B]` that the rows are given.
           own: `[B]` bool whether that is the task of the recording.
-          told: where it differs from the clip's actions in some rows, what the agent is told was
-            done: these rows are not imitated.
         """
         assert clip.actions is not None
         device = clean.device
@@ -68,8 +62,6 @@ class Lesson:
             clip.reward_known.to(device) & own.to(device)[:, None],
             clip.terminated.to(device),
             tasks.to(device),
-            (told or clip.actions).map(lambda x: x.to(device)),
-            _same(clip.actions, told or clip.actions).to(device),
         )
 
 
@@ -100,20 +92,20 @@ class AgentObjective(nn.Module):
       cloning: only the agent learns from the windows, as if the world's loss were nothing.
     """
 
-    terms = ("shortcut", "policy", "reward", "ending")
-    weights = (1.0, 1.0, 1.0, 1.0)
+    terms = ("shortcut", "policy", "reward", "ending", "seen")
+    weights = (1.0, 1.0, 1.0, 1.0, 1.0)
 
     def __init__(self, model: WorldAgent, forcing: Forcing, *, cloning: bool = False) -> None:
         super().__init__()
         self.model = model
         self.world = DynamicsObjective(model.dynamics, forcing)
         if cloning:
-            self.weights = (0.0, 1.0, 1.0, 1.0)
+            self.weights = (0.0, 1.0, 1.0, 1.0, 1.0)
 
     def forward(
         self, relevant: Lesson, noise: Tensor, uniform: Lesson | None, draws: Draws | None
     ) -> Tensor:
-        """Losses `[4]`.
+        """Losses `[5]`.
 
         Args:
           relevant: windows that show how something is done.
@@ -133,7 +125,10 @@ class AgentObjective(nn.Module):
             lessons.append((uniform, agent.read(also, uniform.clean[:, : also.shape[1]])))
         reward = torch.stack([reward_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         ending = torch.stack([ending_loss(agent, h, lesson) for lesson, h in lessons]).mean()
-        return torch.cat([shortcut, torch.stack([policy, reward, ending])])
+        smudged = replace(relevant, clean=relevant.clean + SMUDGE * noise)
+        shown = [smudged] if uniform is None else [smudged, uniform]
+        seen = torch.stack([witness_loss(agent, lesson) for lesson in shown]).mean()
+        return torch.cat([shortcut, torch.stack([policy, reward, ending, seen])])
 
     def _committed(self, lesson: Lesson, noise: Tensor) -> Tensor:
         """What the agent hears of frames that are committed as when it acts, `[B, T, W]`."""
@@ -143,27 +138,20 @@ class AgentObjective(nn.Module):
         finest = torch.full_like(level, grid.bit_length() - 1)
         seen = corrupt(lesson.clean, noise, level, grid)
         guest = agent.enter(lesson.tasks)
-        _, heard = model.watched(seen, level, finest, lesson.told, None, None, guest)
+        _, heard = model.watched(seen, level, finest, lesson.action, None, None, guest)
         assert heard is not None
         return agent.read(heard, lesson.clean)
 
 
-def _same(action: Action, told: Action) -> Tensor:
-    """`[B]` bool, the rows in which all that is told is true."""
-    apart = [(told.values[k] != v).flatten(1).any(1) for k, v in action.values.items()]
-    return ~torch.stack(apart).any(0)
-
-
 def policy_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
-    """Negative log-probability of the recorded actions, where they are known and imitated.
+    """Negative log-probability of the recorded actions, where they are known.
 
     The very next action, which is all that acts, weighs as much as all later ones together.
     """
-    action, imitated = lesson.action, lesson.imitated
-    frames, length = heard.shape[1], agent.shape.length
+    action, frames, length = lesson.action, heard.shape[1], agent.shape.length
     known, inside = ahead(action.known, 1, frames, length)
     values = {k: ahead(v, 1, frames, length)[0] for k, v in action.values.items()}
-    counted = known & inside & imitated[:, None, None]
+    counted = known & inside
     loss = -agent.policy(heard, lesson.well).log_prob(values)
     counted = counted.expand_as(loss)
     parts = [mean_where(loss[:, :, n], counted[:, :, n]) for n in (slice(1), slice(1, None))]
@@ -176,6 +164,16 @@ def reward_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
     value, inside = ahead(lesson.reward, 0, frames, length)
     known, _ = ahead(lesson.rewarded, 0, frames, length)
     return mean_where(agent.reward.loss(agent.reward(heard), value), known & inside)
+
+
+def witness_loss(agent: Agent, lesson: Lesson) -> Tensor:
+    """Cross entropy of the recorded rewards as they are seen, where they are known; 0 unseen."""
+    if agent.witness is None:
+        return lesson.clean.new_zeros(())
+    before, now, tasks = lesson.clean[:, :-1], lesson.clean[:, 1:], lesson.tasks[:, None]
+    logits = agent.witness(before, now, tasks.expand(now.shape[:2]))
+    loss = agent.witness.reward.loss(logits, lesson.reward[:, 1:])
+    return mean_where(loss, lesson.rewarded[:, 1:])
 
 
 def ending_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:

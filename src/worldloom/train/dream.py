@@ -178,19 +178,20 @@ def dream(world: DreamWorld, policy: PolicyHead, clip: Clip, seeds: Tensor, step
     agent = world.agent
     assert agent is not None
     state, _ = world.start(clip, seeds)
-    heard, actions, doubts = [world.features(state)], [], []
+    heard, actions, rewards, doubts = [world.features(state)], [], [], []
     for _ in range(steps):
         action = choose_action(policy, heard[-1], state)
         state, step = world.step(state, _known(action, len(seeds)))
         heard.append(world.features(state))
         actions.append(action)
+        rewards.append(step.reward)
         doubts += [] if step.doubt is None else [step.doubt]
     whole = torch.stack(heard, 1)
     after = whole[:, 1:]
     return Rollout(
         heard=whole,
         actions={name: torch.stack([a[name] for a in actions], 1) for name in actions[0]},
-        reward=agent.reward.mean(agent.reward(after)[:, :, 0]),
+        reward=torch.stack(rewards, 1),
         ends=agent.ending(after)[:, :, 0, 0].sigmoid(),
         doubt=torch.stack(doubts, 1) if doubts else None,
     )
