@@ -82,8 +82,9 @@ def resample(sums: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> np.n
 
 
 # Drawing counts takes longer than all else of an interval, and the figures of one verdict ask
-# for the same ones: they are kept, in bytes, for hardly any exceeds 255.
-@lru_cache(maxsize=8)
+# for the same ones: they are kept, in bytes, for hardly any exceeds 255. One verdict has up to
+# about ten numbers of clusters; with less room than that the next one would find none of them.
+@lru_cache(maxsize=16)
 def _counts(n: int, seed: int, resamples: int) -> np.ndarray:
     """`[resamples, n]` how often each of n clusters is drawn; must not be written to."""
     drawn = seeding.rng(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=resamples)
