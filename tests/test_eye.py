@@ -48,7 +48,7 @@ def test_what_is_learned_from_is_what_is_read_when_acting():
     clean = torch.randn(2, 4, shape.tokens, shape.channels)
     none, no = torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool)
     first, done = torch.zeros(2, dtype=torch.int64), keys(2, 4)
-    lesson = Lesson(clean, done, none, no, no, first, done, first == 0)
+    lesson = Lesson(clean, done, none, no, no, first)
     objective = AgentObjective(WorldAgent(world.dynamics, agent), Forcing(), cloning=True)
     noise = torch.zeros_like(clean)
     blind = replace(lesson, clean=torch.zeros_like(clean))

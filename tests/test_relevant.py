@@ -56,7 +56,7 @@ def lesson(rows=256) -> Lesson:
     action = Action({"action": done}, known)
     none = torch.zeros(rows, 3)
     first = torch.zeros(rows, dtype=torch.long)
-    return Lesson(none, action, none, known, ~known, first, action, first == 0, well)
+    return Lesson(none, action, none, known, ~known, first, well)
 
 
 def test_a_policy_that_aims_does_what_was_done_where_it_went_well():
