@@ -33,6 +33,7 @@ from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
 
 ANY_TASK = "reward"  # of recordings whose labels name no task
+LAST = 0.125  # of the windows beside those of any kind, the share that shows an episode's ending
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,9 @@ def _inputs(
 
     def lesson(source: ClipSampler, step: int, lead: tuple[int, int], free: bool) -> Lesson:
         episodes, starts = source.draw(step, length=lead[1], batch=lead[0])
-        rows = group.rows(lead[0])
+        rows, last = group.rows(lead[0]), np.zeros(lead[0], np.float32)
+        if not free and not lessons.alone:
+            last = show_endings(cache, episodes, starts, lead[1], rng(seed, "endings", step))
         clip = cache.clip(episodes[rows], starts[rows], length=lead[1])
         tasks = own[episodes[rows]]
         given = rng(seed, "tasks", step).integers(len(known), size=lead[0])[rows] if free else tasks
@@ -224,7 +227,8 @@ def _inputs(
         made = Lesson.of(clip, clean, torch.from_numpy(np.asarray(given)), same)
         places = zip(episodes[rows].tolist(), starts[rows].tolist(), strict=True)
         after = np.stack([well[e][s : s + lead[1]] for e, s in places])
-        return replace(made, well=torch.from_numpy(after).to(group.device))
+        well_after, counts = torch.from_numpy(after), torch.from_numpy(last[rows])
+        return replace(made, well=well_after.to(group.device), last=counts.to(group.device))
 
     def inputs(step: int) -> tuple[Any, ...]:
         rows, length = batches.at(step, lessons.schedule.steps)
@@ -240,6 +244,40 @@ def _inputs(
         return relevant, noise, uniform, draws.rows(group.rows(lead[0]), group.device)
 
     return inputs
+
+
+def show_endings(
+    cache: ClipCache,
+    episodes: np.ndarray,
+    starts: np.ndarray,
+    length: int,
+    dice: np.random.Generator,
+) -> np.ndarray:
+    """Puts endings in place of the first windows of a batch, where any episode has ended by itself.
+
+    One window of an episode alone reaches its last frame: by chance an agent meets hardly any.
+
+    Args:
+      cache: of the recordings.
+      episodes: `[B]` of the windows, changed in place.
+      starts: `[B]` their first frames, changed in place.
+      length: of a window.
+      dice: which endings.
+
+    Returns:
+      `[B]` float32, 0 where nothing was changed, else how much rarer by chance.
+    """
+    counts, last = cache.lengths, np.zeros(len(episodes), np.float32)
+    ended = [e for e, name in enumerate(cache.names) if cache.store.row(name).terminated]
+    ended = np.array([e for e in ended if counts[e] >= length], np.int64)
+    if not len(ended):
+        return last
+    shown = max(1, round(LAST * len(episodes)))
+    episodes[:shown] = dice.choice(ended, shown)
+    starts[:shown] = counts[episodes[:shown]] - length
+    by_chance = len(ended) / np.maximum(counts - length + 1, 0).sum()
+    last[:shown] = by_chance * len(episodes) / shown
+    return last
 
 
 def _tasks(cache: ClipCache) -> list[str]:

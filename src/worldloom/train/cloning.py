@@ -33,6 +33,8 @@ class Lesson:
       ended: `[B, T]` bool.
       tasks: `[B]` int64.
       well: `[B, T]` bool, whether things went well after a frame, for a policy that aims.
+      last: `[B]` how much rows count in the loss of endings that were put there for them, 0 for
+        any other row, which counts 1 and is imitated.
     """
 
     clean: Tensor
@@ -42,6 +44,7 @@ class Lesson:
     ended: Tensor
     tasks: Tensor
     well: Tensor | None = None
+    last: Tensor | None = None
 
     @classmethod
     def of(cls, clip: Clip, clean: Tensor, tasks: Tensor, own: Tensor) -> "Lesson":
@@ -152,6 +155,8 @@ def policy_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
     known, inside = ahead(action.known, 1, frames, length)
     values = {k: ahead(v, 1, frames, length)[0] for k, v in action.values.items()}
     counted = known & inside
+    if lesson.last is not None:
+        counted = counted & (lesson.last == 0)[:, None, None]
     loss = -agent.policy(heard, lesson.well).log_prob(values)
     counted = counted.expand_as(loss)
     parts = [mean_where(loss[:, :, n], counted[:, :, n]) for n in (slice(1), slice(1, None))]
@@ -177,9 +182,11 @@ def witness_loss(agent: Agent, lesson: Lesson) -> Tensor:
 
 
 def ending_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
-    """Cross entropy of the recorded endings."""
+    """Cross entropy of the recorded endings, of each window as often as it is met by chance."""
     frames, length = heard.shape[1], agent.shape.length
     value, inside = ahead(lesson.ended.float(), 0, frames, length)
     logits = agent.ending(heard)[..., 0]
     loss = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+    if lesson.last is not None:
+        loss = loss * torch.where(lesson.last > 0, lesson.last, 1.0)[:, None, None]
     return mean_where(loss, inside.expand_as(loss))
