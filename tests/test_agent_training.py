@@ -23,7 +23,7 @@ from worldloom.errors import WorldloomError
 from worldloom.hub import TrainedMaker, load_agent, load_policy, load_team
 from worldloom.models.agent import Agent
 from worldloom.models.dream import Sampler
-from worldloom.train.agent import Lessons, show_endings, train_agent
+from worldloom.train.agent import Lessons, train_agent
 from worldloom.train.cloning import ahead
 from worldloom.train.dream import Actor, DreamObjective, Rollout, dream, train_dream
 from worldloom.train.dynamics import train_dynamics
@@ -160,14 +160,15 @@ def test_training_resumes_exactly(trained, tmp_path, stage):
     assert weights[0] == weights[1]
 
 
-def test_an_agent_that_imitated_other_windows_does_not_go_on(trained, tmp_path):
+@pytest.mark.parametrize("taught", ["relevance", "misreport"])
+def test_an_agent_that_was_taught_otherwise_does_not_go_on(trained, tmp_path, taught):
     store, run = trained
     for part in ("tokenizer", "dynamics"):
         (tmp_path / part).symlink_to(run / part)
     train_agent(store, tmp_path, lessons(), Options(until=1))
     file = tmp_path / "agent" / "config.json"
     config = json.loads(file.read_text())
-    config["lessons"]["relevance"] = {"within": 64, "best": 1.0}
+    config["lessons"][taught] = 0.25
     file.write_text(json.dumps(config))
     with pytest.raises(WorldloomError, match="taught agents otherwise"):
         train_agent(store, tmp_path, lessons(), Options(), resume=True)
@@ -292,22 +293,3 @@ def test_an_environment_with_other_actions_is_refused(trained):
         play_checkpoint(str(run / "agent"), Setup(HOP), episodes=1)
     maker = TrainedMaker(run / "agent")
     assert maker.name.endswith("agent")
-
-
-def test_endings_are_shown_and_count_as_often_as_they_are(trained, tmp_path):
-    """By chance one window of each episode reaches its end."""
-    store, run = trained
-    cache = ClipCache.open(store, run / "cache")
-    ended = {e for e, name in enumerate(cache.names) if store.row(name).terminated}
-    for length in (4, 6):
-        episodes, starts = np.zeros(16, np.int64), np.zeros(16, np.int64)
-        last = show_endings(cache, episodes, starts, length, np.random.default_rng(0))
-        if not ended:
-            assert not last.any() and not starts.any()
-            continue
-        assert (last > 0).tolist() == [True] * 2 + [False] * 14
-        assert set(episodes[:2].tolist()) <= ended
-        assert (starts[:2] + length == cache.lengths[episodes[:2]]).all()
-        windows = sum(max(0, int(n) - length + 1) for n in cache.lengths)
-        assert last[0] * 2 / 16 == pytest.approx(len(ended) / windows)
-    assert ended, "the test shows nothing"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
 
 ANY_TASK = "reward"  # of recordings whose labels name no task
-LAST = 0.125  # of the windows beside those of any kind, the share that shows an episode's ending
+LAST = 0.125  # of the windows that show how something is done, the share exchanged for endings
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,14 @@ class Lessons:
     onward: Onward | None = None
     eye: int = 96
     witness: int = 48
+
+
+class Windows(NamedTuple):
+    """Windows of a batch: `[B]` episodes, `[B]` first frames, and how many frames each has."""
+
+    episodes: np.ndarray
+    starts: np.ndarray
+    length: int
 
 
 def standard(size: Size, *, alone: bool = False) -> Lessons:
@@ -214,11 +222,14 @@ def _inputs(
         weights=None if lessons.onward is None else ~fresh(cache, lessons.onward),
     )
 
+    ended = np.flatnonzero([cache.store.row(name).terminated for name in cache.names])
+
     def lesson(source: ClipSampler, step: int, lead: tuple[int, int], free: bool) -> Lesson:
         episodes, starts = source.draw(step, length=lead[1], batch=lead[0])
         rows, last = group.rows(lead[0]), np.zeros(lead[0], np.float32)
         if not free and not lessons.alone:
-            last = show_endings(cache, episodes, starts, lead[1], rng(seed, "endings", step))
+            windows = Windows(episodes, starts, lead[1])
+            last = show_endings(windows, cache.lengths, ended, rng(seed, "endings", step))
         clip = cache.clip(episodes[rows], starts[rows], length=lead[1])
         tasks = own[episodes[rows]]
         given = rng(seed, "tasks", step).integers(len(known), size=lead[0])[rows] if free else tasks
@@ -247,36 +258,30 @@ def _inputs(
 
 
 def show_endings(
-    cache: ClipCache,
-    episodes: np.ndarray,
-    starts: np.ndarray,
-    length: int,
-    dice: np.random.Generator,
+    windows: Windows, lengths: np.ndarray, ended: np.ndarray, dice: np.random.Generator
 ) -> np.ndarray:
-    """Puts endings in place of the first windows of a batch, where any episode has ended by itself.
+    """Puts endings in place of the first windows of a batch, where any episode ended by itself.
 
     One window of an episode alone reaches its last frame: by chance an agent meets hardly any.
 
     Args:
-      cache: of the recordings.
-      episodes: `[B]` of the windows, changed in place.
-      starts: `[B]` their first frames, changed in place.
-      length: of a window.
+      windows: B of them, changed in place.
+      lengths: `[E]` of the episodes.
+      ended: indices of those that ended by themselves.
       dice: which endings.
 
     Returns:
       `[B]` float32, 0 where nothing was changed, else how much rarer by chance.
     """
-    counts, last = cache.lengths, np.zeros(len(episodes), np.float32)
-    ended = [e for e, name in enumerate(cache.names) if cache.store.row(name).terminated]
-    ended = np.array([e for e in ended if counts[e] >= length], np.int64)
+    size, last = len(windows.starts), np.zeros(len(windows.starts), np.float32)
+    ended = ended[lengths[ended] >= windows.length]
     if not len(ended):
         return last
-    shown = max(1, round(LAST * len(episodes)))
-    episodes[:shown] = dice.choice(ended, shown)
-    starts[:shown] = counts[episodes[:shown]] - length
-    by_chance = len(ended) / np.maximum(counts - length + 1, 0).sum()
-    last[:shown] = by_chance * len(episodes) / shown
+    shown = max(1, round(LAST * size))
+    windows.episodes[:shown] = dice.choice(ended, shown)
+    windows.starts[:shown] = lengths[windows.episodes[:shown]] - windows.length
+    by_chance = len(ended) / np.maximum(lengths - windows.length + 1, 0).sum()
+    last[:shown] = by_chance * size / shown
     return last
 
 

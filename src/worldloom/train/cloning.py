@@ -87,7 +87,10 @@ def ahead(values: Tensor, first: int, frames: int, length: int) -> tuple[Tensor,
 
 
 class AgentObjective(nn.Module):
-    """Dynamics on uniform windows, cloning on relevant ones, rewards and endings on both.
+    """Dynamics on uniform windows, cloning on relevant ones, all else on both.
+
+    All else is rewards and endings as the token understands them, and rewards as a witness
+    sees them.
 
     Args:
       model: the world and the agent in it.

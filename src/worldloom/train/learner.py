@@ -67,9 +67,8 @@ class Learner:
         half = self.ranks.device.type == "cuda"
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=half):
             found = self._objective(*inputs)
-        losses, everyone = found[: len(self.terms)], self.ranks.mean(found)
-        rows = dict(zip(self.terms + self.told, everyone, strict=True))
-        everyone = everyone[: len(self.terms)]
+        means, count = self.ranks.mean(found), len(self.terms)
+        losses, everyone = found[:count], means[:count]
         scale = running_scale(self.mean_square, everyone, self.step)
         scale = torch.where(self._unscaled, 1.0, scale)
         (losses / scale * self.weights).sum().backward()
@@ -79,6 +78,7 @@ class Learner:
             optimizer.zero_grad(set_to_none=True)
         update_average(self._averages, self._weights, self.step, self.schedule.ema)
         self.step += 1
+        rows = dict(zip(self.terms + self.told, means, strict=True))
         return {**rows, "loss": everyone.sum(), "gradient_norm": norm.detach()}
 
     def save(self, path: Path) -> None:
