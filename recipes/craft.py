@@ -28,8 +28,8 @@ from worldloom.envs.craft_rules import ITEM_NAMES
 from worldloom.envs.make import Setup
 from worldloom.models.dream import Sampler
 from worldloom.progress import Progress
-from worldloom.train.agent import Lessons
 from worldloom.train.imagination import Dreaming
+from worldloom.train.lessons import Lessons
 from worldloom.train.optim import Schedule
 
 GAME = offline.Game(
@@ -62,7 +62,7 @@ def size_of(updates: int) -> Size:
 def training_of(updates: int) -> offline.Training:
     """All that follows from the updates of the dynamics.
 
-    An agent's windows are 16 frames; half of them for the world and half for cloning, where
+    Whoever imitates is shown as many windows; beside four of them is one for the world, where
     there is a world.
     """
     schedule = Schedule(max(2, updates // 3), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
@@ -71,6 +71,7 @@ def training_of(updates: int) -> offline.Training:
         Lessons(
             schedule,
             Batches(rows=16, short=12, long=24, long_every=4),
+            beside=0.25,
         ),
         Schedule(max(2, updates // 3), rate=5e-4, warmup=30, ema=0.99),
         Dreaming(contexts=32, context=12),
@@ -99,7 +100,7 @@ def small_training(updates: int) -> offline.Training:
     schedule = Schedule(2 * updates, rate=1e-3, warmup=40, ema=0.99, muon_rate=0.01)
     return offline.Training(
         size,
-        Lessons(schedule, replace(short, rows=12)),
+        Lessons(schedule, replace(short, rows=8), beside=0.5),
         Schedule(max(2, updates * 2 // 5), rate=3e-4, warmup=10, ema=0.9),
         Dreaming(horizon=12, contexts=24, context=8),
         iql.usual(4 * updates),

@@ -21,8 +21,8 @@ from worldloom.configs import Batches
 from worldloom.envs import CRAFTER
 from worldloom.envs.make import Setup
 from worldloom.progress import Progress
-from worldloom.train.agent import Lessons
 from worldloom.train.imagination import Dreaming
+from worldloom.train.lessons import Lessons
 from worldloom.train.optim import Schedule
 
 DEEDS = (
@@ -61,7 +61,7 @@ def training_of(updates: int) -> offline.Training:
     schedule = Schedule(max(2, updates // 2), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
     return offline.Training(
         size,
-        Lessons(schedule, Batches(rows=8, short=12, long=24, long_every=4)),
+        Lessons(schedule, Batches(rows=8, short=12, long=24, long_every=4), beside=0.25),
         Schedule(max(2, updates // 6), rate=3e-4, warmup=50, ema=0.99),
         Dreaming(contexts=32),
         iql.usual(max(2, updates * 2 // 3)),

@@ -23,9 +23,10 @@ from worldloom.data.store import Store
 from worldloom.envs.make import Setup
 from worldloom.models.dream import Sampler
 from worldloom.progress import Progress
-from worldloom.train.agent import Lessons, train_agent
+from worldloom.train.agent import train_agent
 from worldloom.train.dream import train_dream
 from worldloom.train.imagination import Dreaming
+from worldloom.train.lessons import Lessons
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options
 

@@ -23,11 +23,12 @@ from worldloom.errors import WorldloomError
 from worldloom.hub import TrainedMaker, load_agent, load_policy, load_team
 from worldloom.models.agent import Agent
 from worldloom.models.dream import Sampler
-from worldloom.train.agent import Lessons, train_agent
-from worldloom.train.cloning import ahead
+from worldloom.train.agent import train_agent
+from worldloom.train.cloning import AgentObjective, ahead
 from worldloom.train.dream import Actor, DreamObjective, Rollout, dream, train_dream
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.imagination import Dreaming
+from worldloom.train.lessons import Lessons
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
@@ -160,18 +161,38 @@ def test_training_resumes_exactly(trained, tmp_path, stage):
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize("taught", ["relevance", "misreport"])
-def test_an_agent_that_was_taught_otherwise_does_not_go_on(trained, tmp_path, taught):
+def test_an_agent_that_was_taught_otherwise_does_not_go_on(trained, tmp_path):
     store, run = trained
     for part in ("tokenizer", "dynamics"):
         (tmp_path / part).symlink_to(run / part)
     train_agent(store, tmp_path, lessons(), Options(until=1))
     file = tmp_path / "agent" / "config.json"
     config = json.loads(file.read_text())
-    config["lessons"][taught] = 0.25
+    del config["lessons"]["beside"]
     file.write_text(json.dumps(config))
     with pytest.raises(WorldloomError, match="taught agents otherwise"):
         train_agent(store, tmp_path, lessons(), Options(), resume=True)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_so_many_windows_are_imitated_and_so_many_are_beside_them(
+    trained, tmp_path, monkeypatch, alone
+):
+    store, run = trained
+    for part in ("tokenizer", "dynamics"):
+        (tmp_path / part).symlink_to(run / part)
+    seen = []
+
+    def spy(self, shown):
+        beside = 0 if shown.uniform is None else len(shown.uniform.clean)
+        seen.append((len(shown.relevant.clean), beside, sum(len(g.clean) for g in shown.glances)))
+        return forward(self, shown)
+
+    forward = AgentObjective.forward
+    monkeypatch.setattr(AgentObjective, "forward", spy)
+    plan = lessons(steps=2, rows=4, beside=0.5, glances=6, alone=alone)
+    train_agent(store, tmp_path, plan, Options())
+    assert set(seen) == {(4, 0 if alone else 2, 6)}
 
 
 def test_a_dream_does_not_go_on_with_another_agent(trained, tmp_path):

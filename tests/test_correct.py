@@ -34,7 +34,7 @@ from worldloom.evaluate.gap import Returns
 from worldloom.hub import load_team
 from worldloom.progress import Progress
 from worldloom.train import correct as training
-from worldloom.train.agent import Lessons, train_agent
+from worldloom.train.agent import train_agent
 from worldloom.train.checkpoint import read_tensors
 from worldloom.train.correct import Repair
 from worldloom.train.doubt import Doubting, train_doubt
@@ -42,6 +42,7 @@ from worldloom.train.dream import train_dream
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.imagination import Dreaming
 from worldloom.train.learner import Learner
+from worldloom.train.lessons import Lessons
 from worldloom.train.onward import Onward, fresh, weights
 from worldloom.train.optim import Schedule
 from worldloom.train.replay import Windows

@@ -14,11 +14,12 @@ from worldloom.configs import Forcing
 from worldloom.data.cache import ClipCache
 from worldloom.hub import load_tokenizer, weights_hash
 from worldloom.models.agent import Agent
-from worldloom.train.agent import Windows, _inputs, build, show_endings
+from worldloom.train.agent import build
 from worldloom.train.cloning import Lesson, ending_loss, policy_loss
 from worldloom.train.dist import ranks
 from worldloom.train.dynamics import with_latents
 from worldloom.train.stage import Stage
+from worldloom.train.teaching import Teacher, Windows, show_endings
 
 
 def test_endings_are_shown_and_count_as_often_as_they_are_met():
@@ -45,13 +46,11 @@ def test_every_lesson_of_an_agent_shows_endings(trained):  # noqa: F811
     model = build(Stage.open(run / "agent"), SPEC)
     with ranks() as group:
         for alone in (False, True):
-            given = _inputs(
-                latents, tokenizer, model, lessons(4, alone=alone), (Forcing(), 3, group)
-            )
-            relevant, uniform = given(2)[0], given(2)[2]
-            put = relevant.last > 0
-            assert int(put.sum()) == (not alone) and relevant.ended[put, -1].all()
-            assert uniform is None or not uniform.last.any()
+            shapes, plan = (model.agent.shape, model.dynamics.shape), lessons(4, alone=alone)
+            (shown,) = Teacher(latents, tokenizer, shapes, plan, Forcing(), (3, group))(2)
+            put = shown.relevant.last > 0
+            assert int(put.sum()) == (not alone) and shown.relevant.ended[put, -1].all()
+            assert shown.uniform is None or not shown.uniform.last.any()
 
 
 def test_what_shows_an_ending_is_not_imitated_and_weighs_what_it_should():

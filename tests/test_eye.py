@@ -9,8 +9,9 @@ from test_agent import SHAPE, agent_world, make_agent
 from worlds import ACTIONS, keys, tiny_dynamics
 
 from worldloom.configs import Forcing
+from worldloom.errors import WorldloomError
 from worldloom.models.agent import Agent, Eye, WorldAgent
-from worldloom.train.cloning import AgentObjective, Lesson
+from worldloom.train.cloning import AgentObjective, Lesson, glance_loss
 
 
 def test_the_eye_is_a_convolution_over_the_patches_and_then_all_of_them():
@@ -60,3 +61,27 @@ def test_what_is_learned_from_is_what_is_read_when_acting():
     without = AgentObjective(WorldAgent(world.dynamics, plain), Forcing(), cloning=True)
     assert torch.allclose(seen, without._committed(lesson, noise) + eye(clean), atol=1e-6)
     assert torch.allclose(unseen, without._committed(blind, noise) + eye(blind.clean), atol=1e-6)
+
+
+def test_at_a_glance_it_learns_what_was_done_next_and_nothing_of_the_past():
+    """By hand: the mean over lessons of the mean over known rows."""
+    world = agent_world()
+    agent = make_agent(world.dynamics.shape)
+    torch.nn.init.normal_(agent.policy.head.out.weight, 0.0, 0.5)
+    shape = world.dynamics.shape
+    clean, done = torch.randn(3, 2, shape.tokens, shape.channels), keys(3, 2)
+    done.known[1, 1] = False
+    none, no = torch.zeros(3, 2), torch.zeros(3, 2, dtype=torch.bool)
+    lesson = Lesson(clean, done, none, no, no, torch.zeros(3, dtype=torch.int64))
+    eye = agent.eye
+    assert eye is not None
+    policy = agent.policy.now(eye(clean[:, 0]))
+    by_hand = -policy.log_prob({k: v[:, 1] for k, v in done.values.items()})[[0, 2]].mean()
+    assert torch.allclose(glance_loss(agent, [lesson]), by_hand)
+    changed = replace(lesson, clean=torch.stack([clean[:, 0], clean[:, 1] + 1], 1))
+    assert torch.equal(glance_loss(agent, [lesson]), glance_loss(agent, [changed]))
+    assert torch.allclose(glance_loss(agent, [lesson, lesson]), by_hand)
+    assert float(glance_loss(agent, [])) == 0
+    blind = Agent(replace(SHAPE, eye=0), shape, ACTIONS)
+    with pytest.raises(WorldloomError, match="no eye"):
+        glance_loss(blind, [lesson])

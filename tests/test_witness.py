@@ -10,7 +10,7 @@ from worlds import ACTIONS, keys, tiny_dynamics
 from worldloom.configs import Forcing
 from worldloom.data.types import Clip
 from worldloom.models.agent import Agent, Witness, WorldAgent
-from worldloom.train.cloning import AgentObjective, Lesson, witness_loss
+from worldloom.train.cloning import AgentObjective, Lesson, Shown, witness_loss
 
 
 def lesson(**changes) -> Lesson:
@@ -95,6 +95,6 @@ def test_it_never_hears_what_was_done():
     world = tiny_dynamics()
     objective = AgentObjective(WorldAgent(world, make_agent(world.shape)), Forcing(), cloning=True)
     noise = torch.zeros_like(lesson().clean)
-    told = objective(lesson(), noise, None, None)
-    other = objective(lesson(action=keys(2, 6, seed=1)), noise, None, None)
-    assert torch.equal(told[-1], other[-1]) and not torch.equal(told[2], other[2])
+    told = objective(Shown(lesson(), noise))
+    other = objective(Shown(lesson(action=keys(2, 6, seed=1)), noise))
+    assert torch.equal(told[-1], other[-1]) and not torch.equal(told[1], other[1])

@@ -28,11 +28,12 @@ from worldloom.envs.pixel import PixelEnv
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.exam import figure_text, line
 from worldloom.progress import Progress
-from worldloom.train.agent import standard, train_agent
+from worldloom.train.agent import train_agent
 from worldloom.train.correct import begun
 from worldloom.train.dream import train_dream
 from worldloom.train.dynamics import train_dynamics
 from worldloom.train.imagination import Dreaming
+from worldloom.train.lessons import standard
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, camera_size
 from worldloom.train.stage import write_text

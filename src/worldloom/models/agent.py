@@ -180,9 +180,9 @@ class PolicyHead(nn.Module):
         """
         return ActionDistribution(self.actions, self.head(self._aimed(x, well)))
 
-    def now(self, x: Tensor) -> ActionDistribution:
+    def now(self, x: Tensor, well: Tensor | None = None) -> ActionDistribution:
         """`[..., W]` to the distribution `[...]` of the very next action."""
-        return ActionDistribution(self.actions, self.head(self._aimed(x, None))[..., 0, :])
+        return ActionDistribution(self.actions, self.head(self._aimed(x, well))[..., 0, :])
 
     def _aimed(self, x: Tensor, well: Tensor | None) -> Tensor:
         if self.aim is None:
@@ -229,6 +229,18 @@ class Agent(nn.Module):
         """
         features = self.norm(heard)
         return features if self.eye is None else features + self.eye(latents)
+
+    def glance(self, latents: Tensor) -> Tensor:
+        """What the heads read of a frame without a past, `[..., W]`: what the eye sees.
+
+        Args:
+          latents: `[..., N, D]`.
+        """
+        if self.eye is None:
+            raise WorldloomError(
+                "this agent has no eye to glance with", "give it one, or no glances to learn from"
+            )
+        return self.eye(latents)
 
     def task(self, name: str) -> int:
         """The number of a task, or one clear sentence."""

@@ -4,6 +4,7 @@ Output n of the policy is for the action n + 1 frames on, output n of the others
 frames on (arXiv 2509.24527, section 3.3; the offsets are ours).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,6 +69,25 @@ class Lesson:
         )
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What an update of an agent learns from.
+
+    Args:
+      relevant: windows that show how something is done.
+      noise: `[B, T, N, D]` that their frames are committed with.
+      glances: frames that the eye learns to act on by itself, in windows of two.
+      uniform: any windows; None where only the agent learns.
+      draws: what is random in the dynamics loss of these.
+    """
+
+    relevant: Lesson
+    noise: Tensor
+    glances: tuple[Lesson, ...] = ()
+    uniform: Lesson | None = None
+    draws: Draws | None = None
+
+
 def ahead(values: Tensor, first: int, frames: int, length: int) -> tuple[Tensor, Tensor]:
     """What `length` outputs of `frames` frames are about.
 
@@ -98,28 +118,20 @@ class AgentObjective(nn.Module):
       cloning: only the agent learns from the windows, as if the world's loss were nothing.
     """
 
-    terms = ("shortcut", "policy", "reward", "ending", "seen")
-    weights = (1.0, 1.0, 1.0, 1.0, 1.0)
+    terms = ("shortcut", "policy", "glance", "reward", "ending", "seen")
+    weights = (1.0,) * 6
 
     def __init__(self, model: WorldAgent, forcing: Forcing, *, cloning: bool = False) -> None:
         super().__init__()
         self.model = model
         self.world = DynamicsObjective(model.dynamics, forcing)
         if cloning:
-            self.weights = (0.0, 1.0, 1.0, 1.0, 1.0)
+            self.weights = (0.0, *self.weights[1:])
 
-    def forward(
-        self, relevant: Lesson, noise: Tensor, uniform: Lesson | None, draws: Draws | None
-    ) -> Tensor:
-        """Losses `[5]`.
-
-        Args:
-          relevant: windows that show how something is done.
-          noise: `[B, T, N, D]` that their frames are committed with.
-          uniform: any windows; None where only the agent learns.
-          draws: what is random in the dynamics loss of these.
-        """
-        agent = self.model.agent
+    def forward(self, shown: Shown) -> Tensor:
+        """Losses `[6]`."""
+        agent, relevant, noise = self.model.agent, shown.relevant, shown.noise
+        uniform, draws = shown.uniform, shown.draws
         heard = self._committed(relevant, noise)
         policy = policy_loss(agent, heard, relevant)
         lessons = [(relevant, heard)]
@@ -132,9 +144,10 @@ class AgentObjective(nn.Module):
         reward = torch.stack([reward_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         ending = torch.stack([ending_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         smudged = replace(relevant, clean=relevant.clean + SMUDGE * noise)
-        shown = [smudged] if uniform is None else [smudged, uniform]
-        seen = torch.stack([witness_loss(agent, lesson) for lesson in shown]).mean()
-        return torch.cat([shortcut, torch.stack([policy, reward, ending, seen])])
+        pictures = [smudged] if uniform is None else [smudged, uniform]
+        seen = torch.stack([witness_loss(agent, lesson) for lesson in pictures]).mean()
+        glance = glance_loss(agent, shown.glances)
+        return torch.cat([shortcut, torch.stack([policy, glance, reward, ending, seen])])
 
     def _committed(self, lesson: Lesson, noise: Tensor) -> Tensor:
         """What the agent hears of frames that are committed as when it acts, `[B, T, W]`."""
@@ -164,6 +177,19 @@ def policy_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
     counted = counted.expand_as(loss)
     parts = [mean_where(loss[:, :, n], counted[:, :, n]) for n in (slice(1), slice(1, None))]
     return torch.stack(parts).mean()
+
+
+def glance_loss(agent: Agent, glances: Sequence[Lesson]) -> Tensor:
+    """Negative log-probability of what was done next, by what the eye sees alone; 0 of nothing."""
+    if not glances:
+        return agent.token.new_zeros(())
+    losses = []
+    for lesson in glances:
+        well = None if lesson.well is None else lesson.well[:, 0]
+        policy = agent.policy.now(agent.glance(lesson.clean[:, 0]), well)
+        done = {name: value[:, 1] for name, value in lesson.action.values.items()}
+        losses.append(mean_where(-policy.log_prob(done), lesson.action.known[:, 1]))
+    return torch.stack(losses).mean()
 
 
 def reward_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:

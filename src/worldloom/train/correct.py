@@ -10,10 +10,11 @@ from worldloom.data.store import Store
 from worldloom.hub import doubt_folder, finished
 from worldloom.models.dream import Sampler
 from worldloom.models.tokenizer import TokenizerShape
-from worldloom.train.agent import lessons_of, train_agent
+from worldloom.train.agent import train_agent
 from worldloom.train.doubt import doubting_of, train_doubt
 from worldloom.train.dream import train_dream
 from worldloom.train.imagination import Dreaming
+from worldloom.train.lessons import lessons_of
 from worldloom.train.onward import Onward
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options

@@ -9,7 +9,7 @@ from worldloom.verbs.train import Name, Tracker, told
 if TYPE_CHECKING:
     from worldloom.configs import Size
     from worldloom.data.store import Store
-    from worldloom.train.agent import Lessons
+    from worldloom.train.lessons import Lessons
 
 
 def agent(
@@ -233,7 +233,7 @@ def _lessons(
     """The size's own lessons, with what was given in place of it."""
     from dataclasses import replace
 
-    from worldloom.train.agent import standard
+    from worldloom.train.lessons import standard
 
     if not (0 < best <= 1 and 0 < well <= 1):
         raise WorldloomError(

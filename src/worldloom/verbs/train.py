@@ -145,11 +145,12 @@ def _go_on(stage: "Stage", run: Path, options: "Options") -> None:
     """Trains a stage that was begun, as its own configuration says."""
     from worldloom.configs import named
     from worldloom.data.store import Store
-    from worldloom.train.agent import lessons_of, train_agent
+    from worldloom.train.agent import train_agent
     from worldloom.train.doubt import doubting_of, train_doubt
     from worldloom.train.dream import train_dream
     from worldloom.train.dynamics import train_dynamics
     from worldloom.train.imagination import Dreaming
+    from worldloom.train.lessons import lessons_of
     from worldloom.train.optim import Schedule
     from worldloom.train.tokenizer import train_tokenizer
 
