@@ -85,3 +85,38 @@ def test_at_a_glance_it_learns_what_was_done_next_and_nothing_of_the_past():
     blind = Agent(replace(SHAPE, eye=0), shape, ACTIONS)
     with pytest.raises(WorldloomError, match="no eye"):
         glance_loss(blind, [lesson])
+
+
+@torch.no_grad()
+def test_a_policy_without_a_past_acts_on_what_is_seen_alone():
+    torch.manual_seed(0)
+    shape = agent_world().dynamics.shape
+    heard, latents = torch.randn(2, 3, shape.width), torch.randn(3, shape.tokens, shape.channels)
+    for past in (True, False):
+        agent = Agent(replace(SHAPE, past=past), shape, ACTIONS)
+        for head in (agent.policy.head, agent.ending, agent.reward.head):
+            torch.nn.init.normal_(head.out.weight, 0.0, 0.5)
+        one, other = (agent.read(h, latents) for h in heard)
+        assert one.shape[-1] == shape.width * (1 if past else 2)
+        acts = [agent.policy.now(x).likely() for x in (one, other)]
+        assert torch.equal(*acts) != past
+        assert not torch.equal(agent.ending(one), agent.ending(other))
+        assert not torch.equal(agent.reward(one), agent.reward(other))
+        if not past:
+            assert torch.equal(acts[0], agent.policy.now(agent.glance(latents)).likely())
+    with pytest.raises(WorldloomError, match="sees nothing"):
+        Agent(replace(SHAPE, past=False, eye=0), shape, ACTIONS)
+
+
+@torch.no_grad()
+def test_an_urge_goes_on_from_the_other_to_the_good():
+    torch.manual_seed(0)
+    shape, x = agent_world().dynamics.shape, torch.randn(4, agent_world().dynamics.shape.width)
+    agent = Agent(replace(SHAPE, aims=True, urge=0.5), shape, ACTIONS)
+    torch.nn.init.normal_(agent.policy.head.out.weight, 0.0, 0.5)
+    logs = [agent.policy.head(x + agent.policy.aim.weight[i])[..., 0, :] for i in (0, 1)]
+    assert torch.allclose(agent.policy._logits(x, None)[..., 0, :], 1.5 * logs[1] - 0.5 * logs[0])
+    plain = Agent(replace(SHAPE, aims=True), shape, ACTIONS)
+    plain.load_state_dict(agent.state_dict())
+    yes = torch.ones(4, dtype=torch.bool)
+    assert torch.equal(plain.policy.now(x).likely(), plain.policy.now(x, yes).likely())

@@ -46,6 +46,10 @@ class AgentShape:
       aims: what was done where it went well is learned apart from all else, see `PolicyHead`.
       eye: inner width of an eye of its own; 0 for none, as in the paper.
       witness: inner width of who says what pays; 0 for none, as in the paper: the reward head does.
+      past: the policy reads the token, and with it what was seen and done before; without, it acts
+        on what the eye sees now, and cannot copy what was done last instead of looking.
+      urge: how far an aiming policy goes beyond what was done where things went well, away from
+        all else; see `PolicyHead`.
     """
 
     tasks: tuple[str, ...] = ("reward",)
@@ -56,14 +60,19 @@ class AgentShape:
     aims: bool = False
     eye: int = 0
     witness: int = 0
+    past: bool = True
+    urge: float = 0.0
 
 
 class Head(nn.Module):
-    """A small network with one output layer for each frame ahead."""
+    """A small network with one output layer for each frame ahead.
+
+    It reads the first numbers of what `Agent.read` gives; a policy is given the last.
+    """
 
     def __init__(self, width: int, hidden: int, length: int, size: int) -> None:
         super().__init__()
-        self.size = size
+        self.width, self.size = width, size
         self.inner = nn.Sequential(
             nn.Linear(width, hidden), nn.SiLU(), RMSNorm(hidden), nn.Linear(hidden, hidden),
             nn.SiLU(), RMSNorm(hidden),
@@ -73,8 +82,8 @@ class Head(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[..., W]` to `[..., length, size]`, float32."""
-        return self.out(self.inner(x.float())).unflatten(-1, (-1, self.size))
+        """`[..., W or more]` to `[..., length, size]`, float32."""
+        return self.out(self.inner(x[..., : self.width].float())).unflatten(-1, (-1, self.size))
 
 
 class Eye(nn.Module):
@@ -162,32 +171,40 @@ class PolicyHead(nn.Module):
     """A head that predicts what to do.
 
     One that aims is told, where it learns, whether things went well after what was done. It
-    acts as if they will.
+    acts as if they will, and with an urge w beyond that: its logits are
+    good + w (good - other), as guidance does in diffusion (arXiv 2207.12598, equation 6), which
+    makes a policy better than the one it is learned from (arXiv 2505.23458).
     """
 
     def __init__(self, width: int, shape: AgentShape, actions: ActionSpec, length: int) -> None:
         super().__init__()
-        self.actions = actions
+        self.actions, self.urge = actions, shape.urge
         self.head = Head(width, shape.hidden, length, sum(parameters_of(actions)))
         self.aim = nn.Embedding(2, width) if shape.aims else None
 
     def forward(self, x: Tensor, well: Tensor | None = None) -> ActionDistribution:
-        """`[..., W]` to distributions `[..., length]`.
+        """What `Agent.read` gives, `[..., W or more]`, to distributions `[..., length]`.
 
         Args:
           x: features.
           well: `[...]` bool, how things went; None asks for the good.
         """
-        return ActionDistribution(self.actions, self.head(self._aimed(x, well)))
+        return ActionDistribution(self.actions, self._logits(x, well))
 
     def now(self, x: Tensor, well: Tensor | None = None) -> ActionDistribution:
-        """`[..., W]` to the distribution `[...]` of the very next action."""
-        return ActionDistribution(self.actions, self.head(self._aimed(x, well))[..., 0, :])
+        """`[..., W or more]` to the distribution `[...]` of the very next action."""
+        return ActionDistribution(self.actions, self._logits(x, well)[..., 0, :])
 
-    def _aimed(self, x: Tensor, well: Tensor | None) -> Tensor:
+    def _logits(self, x: Tensor, well: Tensor | None) -> Tensor:
+        x = x[..., -self.head.width :]
         if self.aim is None:
-            return x
-        return x + (self.aim.weight[1] if well is None else self.aim(well.long()))
+            return self.head(x)
+        if well is not None:
+            return self.head(x + self.aim(well.long()))
+        good = self.head(x + self.aim.weight[1])
+        if not self.urge:
+            return good
+        return good + self.urge * (good - self.head(x + self.aim.weight[0]))
 
 
 class Agent(nn.Module):
@@ -201,6 +218,10 @@ class Agent(nn.Module):
 
     def __init__(self, shape: AgentShape, world: DynamicsShape, actions: ActionSpec) -> None:
         super().__init__()
+        if not (shape.past or shape.eye):
+            raise WorldloomError(
+                "a policy that reads neither its past nor an eye sees nothing", "give it an eye"
+            )
         if not world.is_time(world.layers - 1):
             raise WorldloomError(
                 f"the last of {world.layers} layers is over space, and an agent ends over time",
@@ -221,14 +242,17 @@ class Agent(nn.Module):
         return self.token[tasks]
 
     def read(self, heard: Tensor, latents: Tensor) -> Tensor:
-        """What the heads read, `[..., W]`.
+        """What the heads read, `[..., W]`; `[..., 2 W]` for a policy without a past.
 
         Args:
           heard: `[..., W]` the token after the last layer.
           latents: `[..., N, D]` of the frames, as they are.
         """
         features = self.norm(heard)
-        return features if self.eye is None else features + self.eye(latents)
+        if self.eye is None:
+            return features
+        seen = self.eye(latents)
+        return features + seen if self.shape.past else torch.cat([features + seen, seen], -1)
 
     def glance(self, latents: Tensor) -> Tensor:
         """What the heads read of a frame without a past, `[..., W]`: what the eye sees.

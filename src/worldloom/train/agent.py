@@ -92,6 +92,8 @@ def _begun_with(
         aims=lessons.well < 1,
         eye=lessons.eye,
         witness=0 if lessons.alone else lessons.witness,
+        past=lessons.past,
+        urge=lessons.urge,
     )
     if size is not None:
         shapes = {"size": size.name, "shape": size.dynamics, "forcing": size.forcing}

@@ -23,6 +23,9 @@ class Lessons:
       eye: inner width of the agent's own eye on each frame; 0 for none.
       witness: inner width of who says what pays in dreams, where there is a world; 0 for none.
       beside: windows of any kind, for the world, to each that is imitated.
+      past: whether the policy reads its past as well as what it sees now. Who imitates learns to
+        copy what was done last, where that is shown; who cannot see all at once needs it.
+      urge: how far the policy goes beyond what was done where things went well.
       glances: single frames of an update whose next action the eye learns by itself, half of them
         such after which things went well; they cost next to nothing. 0 without an eye.
       alone: from chance and by cloning only, without a world model: for comparison, or where
@@ -45,6 +48,8 @@ class Lessons:
     witness: int = 48
     beside: float = 1.0
     glances: int = 0
+    past: bool = True
+    urge: float = 0.5
 
 
 def standard(size: Size, *, alone: bool = False) -> Lessons:
@@ -74,6 +79,8 @@ def lessons_of(config: Mapping[str, Any]) -> Lessons:
         data.get("witness", 0),
         data.get("beside", 1.0),
         data.get("glances", 0),
+        data.get("past", True),
+        data.get("urge", 0.0),
     )
 
 
