@@ -120,3 +120,17 @@ def test_an_urge_goes_on_from_the_other_to_the_good():
     plain.load_state_dict(agent.state_dict())
     yes = torch.ones(4, dtype=torch.bool)
     assert torch.equal(plain.policy.now(x).likely(), plain.policy.now(x, yes).likely())
+
+
+@torch.no_grad()
+def test_half_of_what_the_eye_makes_out_is_left_out_where_it_learns():
+    """In the mean nothing changes; the same dice leave out the same."""
+    torch.manual_seed(0)
+    shape = agent_world().dynamics.shape
+    eye = Eye(shape, 16)
+    latents = torch.randn(1, 1, shape.tokens, shape.channels)
+    rolled = [eye(latents, torch.Generator().manual_seed(n)) for n in range(400)]
+    again = eye(latents, torch.Generator().manual_seed(3))
+    assert torch.equal(rolled[3], again) and not torch.equal(rolled[3], rolled[4])
+    mean, spread = torch.stack(rolled).mean(0), torch.stack(rolled).std(0)
+    assert ((mean - eye(latents)).abs() < 5 * spread / 20 + 1e-6).all()

@@ -31,6 +31,7 @@ from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.seeding import noise
 
 _CHOICE = 2  # what the noise of a frame is for; 0 and 1 are the world's own
+_LEFT_OUT = 0.5  # of what an eye makes out, where it learns (dropout)
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,20 @@ class Eye(nn.Module):
         self.all = nn.Linear(world.tokens * inner, world.width)
         initialise(self, 1)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Latents `[..., N, D]` to `[..., W]`."""
+    def forward(self, latents: Tensor, dice: torch.Generator | None = None) -> Tensor:
+        """Latents `[..., N, D]` to `[..., W]`.
+
+        Args:
+          latents: of frames.
+          dice: leave out half of what is made out, at random, so that nothing is learned by heart.
+        """
         lead = latents.shape[:-2]
         grid = F.silu(self.each(latents.float())).unflatten(-2, (-1, self.columns))
-        seen = F.silu(self.near(grid.flatten(0, len(lead) - 1).movedim(-1, 1)))
-        return self.all(seen.flatten(1)).unflatten(0, lead)
+        seen = F.silu(self.near(grid.flatten(0, len(lead) - 1).movedim(-1, 1))).flatten(1)
+        if dice is not None:
+            kept = torch.rand(seen.shape, generator=dice, device=seen.device) >= _LEFT_OUT
+            seen = seen * kept / (1 - _LEFT_OUT)
+        return self.all(seen).unflatten(0, lead)
 
 
 class NumberHead(nn.Module):
@@ -241,30 +250,32 @@ class Agent(nn.Module):
         """Tasks `[B]` int64 to the token `[B, W]` as it enters the first layer."""
         return self.token[tasks]
 
-    def read(self, heard: Tensor, latents: Tensor) -> Tensor:
+    def read(self, heard: Tensor, latents: Tensor, dice: torch.Generator | None = None) -> Tensor:
         """What the heads read, `[..., W]`; `[..., 2 W]` for a policy without a past.
 
         Args:
           heard: `[..., W]` the token after the last layer.
           latents: `[..., N, D]` of the frames, as they are.
+          dice: of an eye that learns, see `Eye`.
         """
         features = self.norm(heard)
         if self.eye is None:
             return features
-        seen = self.eye(latents)
+        seen = self.eye(latents, dice)
         return features + seen if self.shape.past else torch.cat([features + seen, seen], -1)
 
-    def glance(self, latents: Tensor) -> Tensor:
+    def glance(self, latents: Tensor, dice: torch.Generator | None = None) -> Tensor:
         """What the heads read of a frame without a past, `[..., W]`: what the eye sees.
 
         Args:
           latents: `[..., N, D]`.
+          dice: of an eye that learns, see `Eye`.
         """
         if self.eye is None:
             raise WorldloomError(
                 "this agent has no eye to glance with", "give it one, or no glances to learn from"
             )
-        return self.eye(latents)
+        return self.eye(latents, dice)
 
     def task(self, name: str) -> int:
         """The number of a task, or one clear sentence."""

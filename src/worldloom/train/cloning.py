@@ -79,6 +79,7 @@ class Shown:
       glances: frames that the eye learns to act on by itself, in windows of two.
       uniform: any windows; None where only the agent learns.
       draws: what is random in the dynamics loss of these.
+      seed: of what the eye leaves out; None: nothing.
     """
 
     relevant: Lesson
@@ -86,6 +87,13 @@ class Shown:
     glances: tuple[Lesson, ...] = ()
     uniform: Lesson | None = None
     draws: Draws | None = None
+    seed: int | None = None
+
+    def dice(self) -> torch.Generator | None:
+        """Of what the eye leaves out, from the beginning."""
+        if self.seed is None:
+            return None
+        return torch.Generator(self.relevant.clean.device).manual_seed(self.seed)
 
 
 def ahead(values: Tensor, first: int, frames: int, length: int) -> tuple[Tensor, Tensor]:
@@ -131,8 +139,8 @@ class AgentObjective(nn.Module):
     def forward(self, shown: Shown) -> Tensor:
         """Losses `[6]`."""
         agent, relevant, noise = self.model.agent, shown.relevant, shown.noise
-        uniform, draws = shown.uniform, shown.draws
-        heard = self._committed(relevant, noise)
+        uniform, draws, dice = shown.uniform, shown.draws, shown.dice()
+        heard = self._committed(relevant, noise, dice)
         policy = policy_loss(agent, heard, relevant)
         lessons = [(relevant, heard)]
         shortcut = policy.new_zeros(1)
@@ -140,16 +148,19 @@ class AgentObjective(nn.Module):
             guest = agent.enter(uniform.tasks)
             shortcut, also = self.world.watched(uniform.clean, uniform.action, draws, guest)
             assert also is not None
-            lessons.append((uniform, agent.read(also, uniform.clean[:, : also.shape[1]])))
+            seen = agent.read(also, uniform.clean[:, : also.shape[1]], dice)
+            lessons.append((uniform, seen))
         reward = torch.stack([reward_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         ending = torch.stack([ending_loss(agent, h, lesson) for lesson, h in lessons]).mean()
         smudged = replace(relevant, clean=relevant.clean + SMUDGE * noise)
         pictures = [smudged] if uniform is None else [smudged, uniform]
-        seen = torch.stack([witness_loss(agent, lesson) for lesson in pictures]).mean()
-        glance = glance_loss(agent, shown.glances)
-        return torch.cat([shortcut, torch.stack([policy, glance, reward, ending, seen])])
+        witnessed = torch.stack([witness_loss(agent, lesson) for lesson in pictures]).mean()
+        glance = glance_loss(agent, shown.glances, dice)
+        return torch.cat([shortcut, torch.stack([policy, glance, reward, ending, witnessed])])
 
-    def _committed(self, lesson: Lesson, noise: Tensor) -> Tensor:
+    def _committed(
+        self, lesson: Lesson, noise: Tensor, dice: torch.Generator | None = None
+    ) -> Tensor:
         """What the agent hears of frames that are committed as when it acts, `[B, T, W]`."""
         model, agent = self.model.dynamics, self.model.agent
         grid = model.shape.grid
@@ -159,7 +170,7 @@ class AgentObjective(nn.Module):
         guest = agent.enter(lesson.tasks)
         _, heard = model.watched(seen, level, finest, lesson.action, None, None, guest)
         assert heard is not None
-        return agent.read(heard, lesson.clean)
+        return agent.read(heard, lesson.clean, dice)
 
 
 def policy_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
@@ -179,14 +190,16 @@ def policy_loss(agent: Agent, heard: Tensor, lesson: Lesson) -> Tensor:
     return torch.stack(parts).mean()
 
 
-def glance_loss(agent: Agent, glances: Sequence[Lesson]) -> Tensor:
+def glance_loss(
+    agent: Agent, glances: Sequence[Lesson], dice: torch.Generator | None = None
+) -> Tensor:
     """Negative log-probability of what was done next, by what the eye sees alone; 0 of nothing."""
     if not glances:
         return agent.token.new_zeros(())
     losses = []
     for lesson in glances:
         well = None if lesson.well is None else lesson.well[:, 0]
-        policy = agent.policy.now(agent.glance(lesson.clean[:, 0]), well)
+        policy = agent.policy.now(agent.glance(lesson.clean[:, 0], dice), well)
         done = {name: value[:, 1] for name, value in lesson.action.values.items()}
         losses.append(mean_where(-policy.log_prob(done), lesson.action.known[:, 1]))
     return torch.stack(losses).mean()

@@ -75,15 +75,16 @@ class Teacher:
         noise = torch.randn(full, generator=generator(self.seed, "agent noise", step))
         noise = noise[self.ranks.rows(rows)].to(self.ranks.device)
         relevant, glances = self._lesson(windows, last), self._glances(step)
+        dropped = stream(self.seed, "left out", step)
         if lessons.alone:
-            return (Shown(relevant, noise, glances),)
+            return (Shown(relevant, noise, glances, seed=dropped),)
         lead = (max(1, round(lessons.beside * rows)), length)
         asked = rng(self.seed, "tasks", step).integers(len(self.agent.tasks), size=lead[0])
         uniform = self._lesson(self._draw(self.any, step, lead), asked=asked)
         dice = generator(self.seed, "agent draws", step)
         draws = draw(self.world, lead, self.forcing, 1.0, dice)
         mine = draws.rows(self.ranks.rows(lead[0]), self.ranks.device)
-        return (Shown(relevant, noise, glances, uniform, mine),)
+        return (Shown(relevant, noise, glances, uniform, mine, dropped),)
 
     def _any(self, name: str) -> ClipSampler:
         batches, seed = self.lessons.batches, stream(self.seed, name)
