@@ -29,7 +29,7 @@ from worldloom.envs.make import Setup
 from worldloom.models.dream import Sampler
 from worldloom.progress import Progress
 from worldloom.train.imagination import Dreaming
-from worldloom.train.lessons import Lessons
+from worldloom.train.lessons import Lessons, at_sight
 from worldloom.train.optim import Schedule
 
 GAME = offline.Game(
@@ -48,8 +48,6 @@ USUAL = steps.Plan(
     # game in four is recorded to its end, for the nights and the thirst.
     sittings=(501, 161, 161, 161),
 )
-# Its view and its inventory say nearly all: a player who reads his past copies his last steps.
-SIGHT = {"eye": 192, "past": False, "glances": 512}
 
 
 def size_of(updates: int) -> Size:
@@ -64,18 +62,14 @@ def size_of(updates: int) -> Size:
 def training_of(updates: int) -> offline.Training:
     """All that follows from the updates of the dynamics.
 
-    Whoever imitates is shown as many windows and glances; beside two windows is one for the
-    world, where there is a world.
+    The view and the inventory say nearly all: agents act at sight. Whoever imitates is shown as
+    many windows and glances; beside two windows is one for the world, where there is a world.
     """
     schedule = Schedule(max(2, updates // 3), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    windows = Batches(rows=8, short=12, long=24, long_every=4)
     return offline.Training(
         size_of(updates),
-        Lessons(
-            schedule,
-            Batches(rows=8, short=12, long=24, long_every=4),
-            beside=0.5,
-            **SIGHT,
-        ),
+        at_sight(Lessons(schedule, windows, beside=0.5)),
         Schedule(max(2, updates // 3), rate=5e-4, warmup=30, ema=0.99),
         Dreaming(contexts=32, context=12),
         iql.usual(max(2, updates * 2 // 3)),
@@ -103,7 +97,7 @@ def small_training(updates: int) -> offline.Training:
     schedule = Schedule(2 * updates, rate=1e-3, warmup=40, ema=0.99, muon_rate=0.01)
     return offline.Training(
         size,
-        Lessons(schedule, replace(short, rows=8), beside=0.5, **SIGHT),
+        at_sight(Lessons(schedule, replace(short, rows=8), beside=0.5)),
         Schedule(max(2, updates * 2 // 5), rate=3e-4, warmup=10, ema=0.9),
         Dreaming(horizon=12, contexts=24, context=8),
         iql.usual(4 * updates),

@@ -64,6 +64,11 @@ def standard(size: Size, *, alone: bool = False) -> Lessons:
     return Lessons(schedule, replace(size.batches, rows=rows), alone=alone)
 
 
+def at_sight(lessons: Lessons) -> Lessons:
+    """The same for a policy that acts on what it sees now, and learns it from many glances."""
+    return replace(lessons, past=False, eye=192, glances=512)
+
+
 def lessons_of(config: Mapping[str, Any]) -> Lessons:
     """Those that a stage began with."""
     data = config["lessons"]

@@ -21,6 +21,7 @@ def agent(
     rate: float | None = None,
     well: float = 0.125,
     best: float = 1.0,
+    past: bool = True,
     seed: int = 0,
     save_minutes: float = 5.0,
     track: Tracker = "none",
@@ -33,17 +34,20 @@ def agent(
       store: folder of the recordings; the label `task` of an episode says what it is about.
       run: folder of the run, whose dynamics is trained; runs/STORE by default.
       steps: updates in all; half as many as the dynamics had by default.
-      batch: clips of a short batch, half of which show how something is done.
+      batch: clips of a short batch that show how something is done; beside them are as many more.
       rate: peak learning rate.
       well: share of the frames, those that the most reward soon followed, like whose actions it
         acts; 1 imitates all alike.
       best: share of the episodes, those with the highest returns, that is imitated at all.
+      past: whether the policy reads its past; where a frame says all, it does better without, for
+        who reads it copies what was done last.
       seed: of everything random.
       save_minutes: minutes between two checkpoints.
       track: sends the metrics there too; metrics.jsonl is always written.
     """
     from worldloom.data.store import Store
     from worldloom.train.agent import train_agent
+    from worldloom.train.lessons import standard
     from worldloom.train.stage import Stage
 
     opened = Store.open(store)
@@ -54,7 +58,8 @@ def agent(
             f"worldloom train dynamics {store} --run {folder}, or `train policy` for cloning alone",
         )
     size = _size(opened, Stage.open(folder / "dynamics").config["size"])
-    lessons = _lessons(size, (steps, batch, rate), well, best, alone=False)
+    chosen = _chosen(standard(size), well, best, past)
+    lessons = _timed(chosen, steps, batch, rate)
     with told(folder, "agent", seed=seed, minutes=save_minutes, track=track) as options:
         train_agent(opened, folder, lessons, options)
 
@@ -69,6 +74,7 @@ def policy(
     rate: float | None = None,
     well: float = 0.125,
     best: float = 1.0,
+    past: bool = True,
     seed: int = 0,
     save_minutes: float = 5.0,
     track: Tracker = "none",
@@ -85,18 +91,22 @@ def policy(
       well: share of the frames, those that the most reward soon followed, like whose actions it
         acts; 1 imitates all alike.
       best: share of the episodes, those with the highest returns, that are learned from.
+      past: whether the policy reads its past; where a frame says all, it does better without, for
+        who reads it copies what was done last.
       seed: of everything random.
       save_minutes: minutes between two checkpoints.
       track: sends the metrics there too; metrics.jsonl is always written.
     """
     from worldloom.data.store import Store
     from worldloom.train.agent import train_agent
+    from worldloom.train.lessons import standard
     from worldloom.train.tokenizer import train_tokenizer
 
     opened = Store.open(store)
     folder = Path(run or f"runs/{opened.path.name}")
     chosen = _size(opened, size)
-    lessons = _lessons(chosen, (steps, batch, rate), well, best, alone=True)
+    what = _chosen(standard(chosen, alone=True), well, best, past)
+    lessons = _timed(what, steps, batch, rate)
     if not (folder / "tokenizer" / "weights.safetensors").exists():
         begun = (folder / "tokenizer" / "config.json").exists()
         with told(folder, "tokenizer", seed=seed, minutes=save_minutes, track=track) as options:
@@ -222,18 +232,11 @@ def _size(store: "Store", name: str) -> "Size":
     return size_for(store, name)
 
 
-def _lessons(
-    size: "Size",
-    given: tuple[int | None, int | None, float | None],
-    well: float,
-    best: float,
-    *,
-    alone: bool,
-) -> "Lessons":
-    """The size's own lessons, with what was given in place of it."""
+def _chosen(lessons: "Lessons", well: float, best: float, past: bool) -> "Lessons":
+    """Lessons that imitate what was asked for."""
     from dataclasses import replace
 
-    from worldloom.train.lessons import standard
+    from worldloom.train.lessons import at_sight
 
     if not (0 < best <= 1 and 0 < well <= 1):
         raise WorldloomError(
@@ -241,8 +244,16 @@ def _lessons(
             "both are shares above 0 and up to 1",
             code=2,
         )
-    lessons = replace(standard(size, alone=alone), well=well, best=best)
-    steps, batch, rate = given
+    chosen = replace(lessons, well=well, best=best)
+    return chosen if past else at_sight(chosen)
+
+
+def _timed(
+    lessons: "Lessons", steps: int | None, batch: int | None, rate: float | None
+) -> "Lessons":
+    """Lessons of another length or size, where one was given."""
+    from dataclasses import replace
+
     schedule = {k: v for k, v in {"steps": steps, "rate": rate}.items() if v is not None}
     if any(value <= 0 for value in (*schedule.values(), batch or 1)):
         raise WorldloomError("steps, batch and rate must be above 0", "leave them out", code=2)
