@@ -77,3 +77,23 @@ def _row(lesson: Lesson, row: int) -> Lesson:
     one = slice(row, row + 1)
     parts = (lesson.clean[one], lesson.action[one], lesson.reward[one], lesson.rewarded[one])
     return Lesson(*parts, lesson.ended[one], lesson.tasks[one])
+
+
+def test_only_who_is_imitated_is_glanced_at(trained):  # noqa: F811
+    """The best of few, and nobody else: half of them where things went well."""
+    store, run = trained
+    cache, tokenizer = ClipCache.open(store, run / "cache"), load_tokenizer(run)
+    model = build(Stage.open(run / "agent"), SPEC)
+    shapes, plan = (model.agent.shape, model.dynamics.shape), lessons(4, best=0.1, glances=64)
+    returns = [cache.rewards(e).sum() for e in range(len(cache))]
+    best = int(np.argmax(returns))
+    with ranks() as group:
+        teacher = Teacher(cache, tokenizer, shapes, plan, Forcing(), (3, group))
+        for source in (teacher.relevant, *teacher.glanced):
+            episodes, starts = source.draw(0, length=2, batch=64)
+            assert set(episodes.tolist()) == {best}
+        assert not all(teacher.well[best][starts])  # any of its frames
+        good = teacher.glanced[0].draw(0, length=2, batch=64)[1]
+        assert all(teacher.well[best][good])
+        (shown,) = teacher(0)
+        assert [len(lesson.clean) for lesson in shown.glances] == [32, 32]

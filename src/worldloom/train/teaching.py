@@ -1,5 +1,6 @@
 """What each update of an agent's training is shown: a pure function of (seed, step)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -62,8 +63,9 @@ class Teacher:
         self.well = went_well(rewards, lessons.well, self.own)
         self.ended = np.flatnonzero([cache.store.row(name).terminated for name in cache.names])
         self.any = self._any("agent data")
-        self.relevant = self._relevant("relevant data")
-        self.glanced = self._relevant("relevant glances"), self._any("glances")
+        self.relevant = self._relevant("relevant data", self.well)
+        every = [np.ones_like(well) for well in self.well]  # of those who are imitated at all
+        self.glanced = self._relevant("well glances", self.well), self._relevant("glances", every)
 
     def __call__(self, step: int) -> tuple[Shown]:
         """What update `step` is shown."""
@@ -91,14 +93,14 @@ class Teacher:
         mixture = weights(self.cache, self.lessons.onward, batches.short)
         return ClipSampler(self.cache, batches.short, batches.rows, seed=seed, weights=mixture)
 
-    def _relevant(self, name: str) -> RelevantSampler:
+    def _relevant(self, name: str, well: Sequence[np.ndarray]) -> RelevantSampler:
         lessons, onward = self.lessons, self.lessons.onward
         return RelevantSampler(
             self.cache,
             lessons.batches.short,
             lessons.batches.rows,
             seed=stream(self.seed, name),
-            well=self.well,
+            well=well,
             best=lessons.best,
             weights=None if onward is None else ~fresh(self.cache, onward),
         )
