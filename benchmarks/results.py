@@ -107,7 +107,8 @@ def commit() -> str:
 def machine() -> str:
     """The machine in words, without its name: cores, processor, memory, GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [f"{cores} cores {_processor()}".strip()]
+    word = "core" if cores == 1 else "cores"
+    parts = [f"{cores} {word} {_processor()}".strip()]
     if hasattr(os, "sysconf"):
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         parts.append(f"{size:.0f} GiB memory")
