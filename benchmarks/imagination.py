@@ -20,9 +20,10 @@ from benchmarks.results import write
 from recipes.craft import size_of
 from worldloom.actions import ActionSpec, Categorical
 from worldloom.data.types import Clip
-from worldloom.models.agent import Agent, AgentShape
+from worldloom.models.agent import Agent
 from worldloom.models.dream import DreamWorld, Sampler, dream_spec
 from worldloom.models.dynamics import Dynamics
+from worldloom.models.heads import AgentShape
 from worldloom.models.operations import step_operations
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.train.dream import Actor, DreamObjective, dream

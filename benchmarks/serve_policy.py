@@ -26,9 +26,10 @@ from benchmarks import results
 from worldloom.actions import ActionSpec, Binary
 from worldloom.agents.trained import Team
 from worldloom.configs import nano
-from worldloom.models.agent import Agent, AgentShape, choose_action
+from worldloom.models.agent import Agent, choose_action
 from worldloom.models.dream import DreamWorld, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics
+from worldloom.models.heads import AgentShape
 from worldloom.models.patches import PatchTokenizer
 from worldloom.serving.server import Offer, policy_in_thread
 from worldloom.serving.wire import pack, unpack

@@ -8,9 +8,10 @@ from worlds import ACTIONS, keys, tiny_dynamics
 from worldloom.check import check_world
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
-from worldloom.models.agent import Agent, AgentShape
+from worldloom.models.agent import Agent
 from worldloom.models.dream import DreamWorld, Sampler, dream_spec
 from worldloom.models.dynamics import DynamicsShape
+from worldloom.models.heads import AgentShape
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.seeding import noise
 

@@ -12,8 +12,9 @@ from worlds import tiny_dynamics
 from worldloom.data.cache import ClipCache
 from worldloom.errors import WorldloomError
 from worldloom.hub import load_agent, load_trunk, load_world, new_doubt
-from worldloom.models.agent import Agent, AgentShape
+from worldloom.models.agent import Agent
 from worldloom.models.draw import Sampler
+from worldloom.models.heads import AgentShape
 from worldloom.train.agent import train_agent
 from worldloom.train.doubt import Doubting, DoubtObjective, measure, told, train_doubt
 from worldloom.train.dream import Actor, DreamObjective, Rollout, heeded, train_dream

@@ -6,9 +6,10 @@ from test_dream import make_clip, make_world
 from worlds import ACTIONS, keys
 
 from worldloom.check import check_world
-from worldloom.models.agent import Agent, AgentShape
+from worldloom.models.agent import Agent
 from worldloom.models.dream import DreamWorld
 from worldloom.models.engine import EAGER, Engine, tensors
+from worldloom.models.heads import AgentShape
 from worldloom.play.pool import Pool
 
 STEPS = EAGER + 4

@@ -10,7 +10,8 @@ from worlds import ACTIONS, keys, tiny_dynamics
 
 from worldloom.configs import Forcing
 from worldloom.errors import WorldloomError
-from worldloom.models.agent import Agent, Eye, WorldAgent
+from worldloom.models.agent import Agent, WorldAgent
+from worldloom.models.heads import Eye
 from worldloom.train.cloning import AgentObjective, Lesson, glance_loss
 
 

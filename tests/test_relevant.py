@@ -10,8 +10,9 @@ from test_agent_training import colour_store
 from worldloom.actions import Action, ActionSpec, Categorical
 from worldloom.data.cache import ClipCache
 from worldloom.data.relevant import DISCOUNT, RelevantSampler, to_come, went_well
-from worldloom.models.agent import Agent, AgentShape, PolicyHead
+from worldloom.models.agent import Agent
 from worldloom.models.dynamics import DynamicsShape
+from worldloom.models.heads import AgentShape, PolicyHead
 from worldloom.train.cloning import Lesson, policy_loss
 
 SPEC = ActionSpec((Categorical("action", 3),))

@@ -9,7 +9,8 @@ from worlds import ACTIONS, keys, tiny_dynamics
 
 from worldloom.configs import Forcing
 from worldloom.data.types import Clip
-from worldloom.models.agent import Agent, Witness, WorldAgent
+from worldloom.models.agent import Agent, WorldAgent
+from worldloom.models.heads import Witness
 from worldloom.train.cloning import AgentObjective, Lesson, Shown, witness_loss
 
 

@@ -38,8 +38,9 @@ from worldloom.evaluate.gap import Act, removed
 from worldloom.evaluate.moments import entries, setup_of, spread
 from worldloom.evaluate.returns import mean
 from worldloom.hub import TrainedMaker, load_agent, load_policy, weights_hash
-from worldloom.models.agent import PolicyHead, choose_action, draw_action
+from worldloom.models.agent import choose_action, draw_action
 from worldloom.models.dream import DreamWorld
+from worldloom.models.heads import PolicyHead
 from worldloom.progress import Progress
 from worldloom.seeding import stream
 from worldloom.train import correct as training

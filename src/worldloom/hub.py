@@ -23,18 +23,11 @@ from worldloom.agents.planning import Planner, Search
 from worldloom.agents.trained import Team, Trained
 from worldloom.envs.make import Setup
 from worldloom.errors import WorldloomError
-from worldloom.models.agent import (
-    Agent,
-    AgentShape,
-    NumberHead,
-    PolicyHead,
-    WorldAgent,
-    choose_action,
-    draw_action,
-)
+from worldloom.models.agent import Agent, WorldAgent, choose_action, draw_action
 from worldloom.models.doubt import Doubt
 from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
+from worldloom.models.heads import AgentShape, NumberHead, PolicyHead
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
 from worldloom.train.checkpoint import load_strictly, read_tensors, write_tensors

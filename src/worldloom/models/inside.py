@@ -12,9 +12,9 @@ from torch import Tensor
 
 from worldloom.actions import Action
 from worldloom.data.types import Clip
-from worldloom.models.agent import PolicyHead
 from worldloom.models.dream import DreamWorld
 from worldloom.models.dream_state import DreamState
+from worldloom.models.heads import PolicyHead
 from worldloom.world import Step, WorldSpec
 
 

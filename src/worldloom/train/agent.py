@@ -12,8 +12,9 @@ from worldloom.data.cache import ClipCache
 from worldloom.data.store import Store
 from worldloom.errors import WorldloomError
 from worldloom.hub import finished, load_dynamics, load_tokenizer, weights_hash
-from worldloom.models.agent import Agent, AgentShape, WorldAgent
+from worldloom.models.agent import Agent, WorldAgent
 from worldloom.models.dynamics import Dynamics, DynamicsShape
+from worldloom.models.heads import AgentShape
 from worldloom.models.patches import PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import stream

@@ -14,8 +14,9 @@ from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
 from worldloom.hub import finished, load_agent, weights_hash
-from worldloom.models.agent import Agent, NumberHead, PolicyHead, choose_action
+from worldloom.models.agent import Agent, choose_action
 from worldloom.models.dream import DreamWorld, Sampler
+from worldloom.models.heads import NumberHead, PolicyHead
 from worldloom.seeding import stream
 from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.dist import Ranks, ranks

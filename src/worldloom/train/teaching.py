@@ -11,8 +11,8 @@ from worldloom.configs import Forcing
 from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
 from worldloom.data.relevant import RelevantSampler, went_well
-from worldloom.models.agent import AgentShape
 from worldloom.models.dynamics import DynamicsShape
+from worldloom.models.heads import AgentShape
 from worldloom.models.patches import PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator, rng, stream
