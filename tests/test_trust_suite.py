@@ -112,7 +112,8 @@ def test_the_same_exam_gives_the_same_json_outside_run(profile, tmp_path: Path):
     found, _ = profile
     again = run_suite(FilmWorld(), [Short()], Setting("smoke"), out=tmp_path, family=Told())
     one, two = found.to_json(), again.to_json()
-    assert one.pop("run") != two.pop("run")
+    # Seconds and machine stand there alone; two runs may well take as long as each other.
+    assert one.pop("run").keys() == two.pop("run").keys()
     assert json.dumps(one) == json.dumps(two)
 
 

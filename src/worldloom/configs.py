@@ -71,6 +71,10 @@ class Forcing:
         `WIPED_FRAMES` frames in a part of the picture: there the clip's median is seen. What a
         dream has lost it then finds again from the frames before.
       wiped_from: share of the steps after which there are such rows.
+      even: power with which the error of a pixel is divided by how much that pixel changes in the
+        recordings, see `worldloom.train.metric`; 0 is the paper's. Of patches alone.
+      vain: share of the pauses that are told as some other deed, of which nothing came, see
+        `worldloom.train.vain`; for recordings of those who never try in vain. 0 is the paper's.
     """
 
     bootstrap_rows: float = 1.0
@@ -87,6 +91,8 @@ class Forcing:
     fed_passes: int = 1
     wiped: float = 0.0
     wiped_from: float = 0.0
+    even: float = 0.0
+    vain: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from worldloom.train.dynamics import with_latents
 from worldloom.train.learner import Learner
 from worldloom.train.lessons import Lessons, lessons_of, tasks_of
 from worldloom.train.loop import fit_whole
+from worldloom.train.metric import metric_of
 from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.stage import Stage
 from worldloom.train.teaching import Teacher
@@ -129,9 +130,9 @@ def _fit(
     elif not lessons.alone and not stage.checkpoint.exists():
         model.dynamics.load_state_dict(load_dynamics(stage.path.parent).state_dict())
     forcing = Forcing(**config["forcing"])
-    learner = Learner(
-        AgentObjective(model, forcing, cloning=lessons.alone), lessons.schedule, group
-    )
+    metric = None if lessons.alone else metric_of(cache, tokenizer, forcing.even)
+    objective = AgentObjective(model, forcing, metric, cloning=lessons.alone)
+    learner = Learner(objective, lessons.schedule, group)
     latents = with_latents(cache, tokenizer, config["tokenizer"])
     shapes = (model.agent.shape, model.dynamics.shape)
     teacher = Teacher(latents, tokenizer, shapes, lessons, forcing, (config["seed"], group))

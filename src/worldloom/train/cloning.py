@@ -123,16 +123,24 @@ class AgentObjective(nn.Module):
     Args:
       model: the world and the agent in it.
       forcing: how the dynamics is trained.
+      metric: in which its errors are squared, see `DynamicsObjective`.
       cloning: only the agent learns from the windows, as if the world's loss were nothing.
     """
 
     terms = ("shortcut", "policy", "glance", "reward", "ending", "seen")
     weights = (1.0,) * 6
 
-    def __init__(self, model: WorldAgent, forcing: Forcing, *, cloning: bool = False) -> None:
+    def __init__(
+        self,
+        model: WorldAgent,
+        forcing: Forcing,
+        metric: Tensor | None = None,
+        *,
+        cloning: bool = False,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.world = DynamicsObjective(model.dynamics, forcing)
+        self.world = DynamicsObjective(model.dynamics, forcing, metric)
         if cloning:
             self.weights = (0.0, *self.weights[1:])
 

@@ -19,15 +19,17 @@ from worldloom.models.dream import DreamWorld, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchTokenizer
 from worldloom.models.tokenizer import Tokenizer
-from worldloom.seeding import generator, stream
+from worldloom.seeding import generator, rng, stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.learner import Learner
 from worldloom.train.log import tracking
 from worldloom.train.loop import fit
+from worldloom.train.metric import metric_of
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.shortcut import bootstrap_target, corrupt, frame_loss, sample_levels
 from worldloom.train.stage import Stage
+from worldloom.train.vain import draw_deeds, told
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,20 @@ class DynamicsObjective(nn.Module):
     Args:
       model: to train.
       forcing: how.
+      metric: `[N, D, P]` in which errors are squared, see `worldloom.train.metric`.
     """
 
     terms = ("shortcut",)
     weights = (1.0,)
+    metric: Tensor | None
 
-    def __init__(self, model: Dynamics, forcing: Forcing | None = None) -> None:
+    def __init__(
+        self, model: Dynamics, forcing: Forcing | None = None, metric: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.forcing = forcing or Forcing()
+        self.register_buffer("metric", metric, persistent=False)
 
     def forward(self, clean: Tensor, action: Action, draws: Draws) -> Tensor:
         """Latents `[B, T, N, D]` and their actions to the loss `[1]`."""
@@ -180,7 +187,8 @@ class DynamicsObjective(nn.Module):
         predicted, heard = self.model.watched(
             noisy, draws.signal, draws.size, action, draws.images, past, guest
         )
-        loss = frame_loss(predicted, target, draws.signal, grid, ramp=forcing.ramp)
+        how = {"ramp": forcing.ramp, "metric": self.metric}
+        loss = frame_loss(predicted, target, draws.signal, grid, **how)
         return loss[:, forcing.shown - first :].mean()[None], heard
 
     def targets(
@@ -301,7 +309,7 @@ def _fit(
     begin = stage.config.get("begin")
     if begin is not None and not stage.checkpoint.exists():
         model.load_state_dict(load_dynamics(Path(begin)).state_dict())
-    objective = DynamicsObjective(model, forcing)
+    objective = DynamicsObjective(model, forcing, metric_of(cache, tokenizer, forcing.even))
     learner = Learner(objective, stage.part("schedule", Schedule), group)
     latents = with_latents(cache, tokenizer, stage.config["tokenizer"])
     sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
@@ -313,11 +321,15 @@ def _fit(
         )
         progress = step / learner.schedule.steps
         draws = draw(shape, lead, forcing, progress, generator(seed, "draws", step))
+        mine = group.rows(lead[0])
         assert clip.actions is not None
+        dice = rng(seed, "vain", step)
+        deeds = draw_deeds(cache.store.info.action, lead, forcing.vain, dice)[mine]
+        action = told(clip.actions, deeds, cache.store.info.action)
         return (
             latents_of(clip, tokenizer, group.device),
-            clip.actions.map(lambda x: x.to(group.device)),
-            draws.rows(group.rows(lead[0]), group.device),
+            action.map(lambda x: x.to(group.device)),
+            draws.rows(mine, group.device),
         )
 
     average = learner.average

@@ -76,7 +76,13 @@ def bootstrap_target(
 
 
 def frame_loss(
-    predicted: Tensor, target: Tensor, signal: Tensor, grid: int, *, ramp: float = 0.9
+    predicted: Tensor,
+    target: Tensor,
+    signal: Tensor,
+    grid: int,
+    *,
+    ramp: float = 0.9,
+    metric: Tensor | None = None,
 ) -> Tensor:
     """Squared error of each frame, `[B, T]`, weighted by the ramp (0.9 tau + 0.1).
 
@@ -86,6 +92,9 @@ def frame_loss(
       signal: `[B, T]` int64.
       grid: K.
       ramp: slope of the weight, which is 1 at tau = 1; 0 weighs all levels alike.
+      metric: `[N, D, P]` that errors are multiplied with; None: all channels count alike.
     """
-    error = (predicted.float() - target.float()).square().mean(dim=(-2, -1))
-    return (ramp * signal / grid + 1 - ramp) * error
+    error = predicted.float() - target.float()
+    if metric is not None:
+        error = torch.einsum("btnd,ndp->btnp", error, metric)
+    return (ramp * signal / grid + 1 - ramp) * error.square().mean(dim=(-2, -1))

@@ -21,6 +21,7 @@ from worldloom.train.dist import Ranks
 from worldloom.train.dynamics import draw, latents_of
 from worldloom.train.lessons import Lessons, tasks_of
 from worldloom.train.onward import fresh, weights
+from worldloom.train.vain import draw_deeds, told
 
 LAST = 0.125  # of the windows that show how something is done, the share exchanged for endings
 GLANCE = 2  # frames of a window: the one that is seen, and the one that brings what was done
@@ -82,11 +83,17 @@ class Teacher:
             return (Shown(relevant, noise, glances, seed=dropped),)
         lead = (max(1, round(lessons.beside * rows)), length)
         asked = rng(self.seed, "tasks", step).integers(len(self.agent.tasks), size=lead[0])
-        uniform = self._lesson(self._draw(self.any, step, lead), asked=asked)
+        uniform = self._told(self._lesson(self._draw(self.any, step, lead), asked=asked), step, lead)
         dice = generator(self.seed, "agent draws", step)
         draws = draw(self.world, lead, self.forcing, 1.0, dice)
         mine = draws.rows(self.ranks.rows(lead[0]), self.ranks.device)
         return (Shown(relevant, noise, glances, uniform, mine, dropped),)
+
+    def _told(self, lesson: Lesson, step: int, lead: tuple[int, int]) -> Lesson:
+        """The same for the world, with some pauses told as deeds."""
+        spec, dice = self.cache.store.info.action, rng(self.seed, "vain", step)
+        deeds = draw_deeds(spec, lead, self.forcing.vain, dice)[self.ranks.rows(lead[0])]
+        return replace(lesson, action=told(lesson.action, deeds, spec))
 
     def _any(self, name: str) -> ClipSampler:
         batches, seed = self.lessons.batches, stream(self.seed, name)
