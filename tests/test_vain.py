@@ -101,7 +101,8 @@ def test_only_the_world_is_told_so(trained):  # noqa: F811
     )
     changed = 0
     for step in range(4):
-        (true,), (lied) = one(step), other(step)[0]
+        (true,), (lied,) = one(step), other(step)
+        assert true.uniform is not None and lied.uniform is not None
         same = true.uniform.action.values["action"] == lied.uniform.action.values["action"]
         assert (true.uniform.action.values["action"][~same] == 0).all()
         changed += int((~same).sum())

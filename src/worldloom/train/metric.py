@@ -37,7 +37,7 @@ def metric_of(cache: ClipCache, tokenizer: nn.Module, even: float) -> Tensor | N
         return None
     if not isinstance(tokenizer, PatchTokenizer):
         raise WorldloomError(
-            "errors are counted evenly over pixels, and a learned tokenizer has none in its latents",
+            "even errors are those of pixels, and a learned tokenizer has none in its latents",
             "train with even=0, or with a size that keeps patches, nano",
         )
     change = changes(cache, tokenizer.shape.patch).to(tokenizer.mean.device)
