@@ -52,11 +52,16 @@ USUAL = steps.Plan(
 
 
 def size_of(updates: int) -> Size:
-    """Size nano, a third wider, told by each action how the view moves."""
+    """Size nano, a third wider, told by each action how the view moves.
+
+    The inventory counts as much as the scenery, and what players never try comes to nothing.
+    """
     base = nano((32, 32))
-    dynamics = replace(base.dynamics, width=128, hidden=384, steered=True)
     return replace(
-        base, dynamics=dynamics, schedule=replace(base.schedule, steps=updates, ema=0.998)
+        base,
+        dynamics=replace(base.dynamics, width=128, hidden=384, steered=True),
+        schedule=replace(base.schedule, steps=updates, ema=0.998),
+        forcing=replace(base.forcing, even=1.0, vain=0.5),
     )
 
 

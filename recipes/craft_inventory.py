@@ -5,9 +5,10 @@
 
 Worlds are shown held-out recordings, go on for 20 steps under the recorded actions, and the
 inventory is read off their last picture. Beside them: the inventory as it was, and what the
-tokenizer's own picture of the truth shows. `--eighth` first trains a world of an eighth of
-the parameters, by the same recipe on the same recordings, `--big` one of eight times as many
-(half a day of two cores); they are kept when they are done.
+tokenizer's own picture of the truth shows. `--plain` first trains a world of the same size, on
+the same recordings, whose loss is that of plain pixels; `--eighth` by the same recipe one of an
+eighth of the parameters, `--big` one of eight times as many (half a day of two cores). They are
+kept when they are done.
 """
 
 import argparse
@@ -64,14 +65,20 @@ def big(updates: int) -> Size:
     return replace(base, dynamics=wide)
 
 
+def plain(updates: int) -> Size:
+    """As large, with every pixel's error counted alike and no pause told as a deed."""
+    base = size_of(updates)
+    return replace(base, forcing=replace(base.forcing, even=0.0, vain=0.0))
+
+
 def eighth(updates: int) -> Size:
     """A third of the width: 1/8.1 of the parameters of `size_of`."""
     base = size_of(updates)
     return replace(base, dynamics=replace(base.dynamics, width=40, hidden=144))
 
 
-OTHERS = {"eighth": eighth, "big": big}
-"""Worlds of other sizes, by the name of their option."""
+OTHERS = {"plain": plain, "eighth": eighth, "big": big}
+"""Worlds that are trained otherwise, by the name of their option."""
 
 
 def stretches(cache: ClipCache, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Inventories after imagined steps: read off the right frame, compared by whole episodes."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from recipes import craft_inventory as inventory
 from recipes.craft import size_of
-from recipes.craft_inventory import AHEAD, CONTEXT, Counted, big, eighth
+from recipes.craft_inventory import AHEAD, CONTEXT, Counted, big, eighth, plain
 from worldloom.agents.choose import choose
 from worldloom.data.cache import ClipCache
 from worldloom.data.record import Keep, record
@@ -90,3 +91,10 @@ def test_the_large_world_has_about_eight_times_the_parameters(cache):
     assert 7.5 < count(size_of(2)) / count(eighth(2)) < 8.5
     for other in (big(2), eighth(2)):
         assert (other.schedule, other.batches) == (size_of(2).schedule, size_of(2).batches)
+
+
+def test_the_plain_world_differs_by_its_loss_alone():
+    usual, other = size_of(2), plain(2)
+    assert usual.forcing.even and usual.forcing.vain
+    assert replace(usual, forcing=other.forcing) == other
+    assert replace(other.forcing, even=usual.forcing.even, vain=usual.forcing.vain) == usual.forcing
