@@ -11,7 +11,8 @@ from worldloom.actions import Action, ActionSpec, Categorical
 from worldloom.configs import Forcing
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.train.dist import Ranks
-from worldloom.train.dynamics import DynamicsObjective, draw
+from worldloom.train.draws import draw
+from worldloom.train.dynamics import DynamicsObjective
 from worldloom.train.learner import Learner
 from worldloom.train.optim import Schedule
 

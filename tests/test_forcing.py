@@ -5,7 +5,8 @@ import torch
 from worlds import keys, tiny_dynamics, tiny_shape
 
 from worldloom.configs import Forcing
-from worldloom.train.dynamics import DynamicsObjective, draw
+from worldloom.train.draws import draw
+from worldloom.train.dynamics import DynamicsObjective
 from worldloom.train.shortcut import corrupt
 
 FED = Forcing(0.0, images=0.0, unlabelled=0.0, committed=True, shown=2, self_fed=1.0, fed_from=0.5)

@@ -17,7 +17,8 @@ from worldloom.data.types import Episode
 from worldloom.errors import WorldloomError
 from worldloom.models.patches import PatchShape, PatchTokenizer, patchify
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
-from worldloom.train.dynamics import DynamicsObjective, draw
+from worldloom.train.draws import draw
+from worldloom.train.dynamics import DynamicsObjective
 from worldloom.train.metric import FLOOR, metric_of, weighted, weights_of
 from worldloom.train.shortcut import frame_loss
 

@@ -5,7 +5,7 @@ import torch
 from worldloom.actions import Action, ActionSpec, Binary
 from worldloom.configs import Forcing
 from worldloom.models.dynamics import Dynamics, DynamicsShape
-from worldloom.train.dynamics import Draws, draw
+from worldloom.train.draws import Draws, draw
 
 ACTIONS = ActionSpec((Binary("keys", ("left", "right", "jump")),))
 

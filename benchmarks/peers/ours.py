@@ -22,7 +22,8 @@ from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator
 from worldloom.train.dist import Ranks
-from worldloom.train.dynamics import DynamicsObjective, draw
+from worldloom.train.draws import draw
+from worldloom.train.dynamics import DynamicsObjective
 from worldloom.train.learner import Learner
 from worldloom.train.optim import Schedule
 from worldloom.world import WorldSpec

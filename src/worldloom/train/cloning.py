@@ -15,7 +15,8 @@ from worldloom.actions import Action
 from worldloom.configs import Forcing
 from worldloom.data.types import Clip
 from worldloom.models.agent import Agent, WorldAgent
-from worldloom.train.dynamics import Draws, DynamicsObjective
+from worldloom.train.draws import Draws
+from worldloom.train.dynamics import DynamicsObjective
 from worldloom.train.imagination import mean_where
 from worldloom.train.shortcut import corrupt
 

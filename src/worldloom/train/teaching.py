@@ -18,7 +18,8 @@ from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator, rng, stream
 from worldloom.train.cloning import Lesson, Shown
 from worldloom.train.dist import Ranks
-from worldloom.train.dynamics import draw, latents_of
+from worldloom.train.draws import draw
+from worldloom.train.dynamics import latents_of
 from worldloom.train.lessons import Lessons, tasks_of
 from worldloom.train.onward import fresh, weights
 from worldloom.train.vain import draw_deeds, told
