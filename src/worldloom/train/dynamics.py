@@ -24,7 +24,7 @@ from worldloom.train.draws import Draws, draw
 from worldloom.train.learner import Learner
 from worldloom.train.log import tracking
 from worldloom.train.loop import fit
-from worldloom.train.metric import metric_of
+from worldloom.train.metric import check_pixels, metric_of
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
 from worldloom.train.shortcut import bootstrap_target, corrupt, frame_loss
@@ -156,6 +156,7 @@ def train_dynamics(
     with ranks() as group:
         tokenizer = load_tokenizer(run).to(group.device)
         _check_frames(store, tokenizer, run)
+        check_pixels(tokenizer, size.forcing.even)  # before anything is made
         if begin is not None:
             _check_begin(begin, run, size)
         stage = open_stage(run / "dynamics", resume)

@@ -33,15 +33,20 @@ def metric_of(cache: ClipCache, tokenizer: nn.Module, even: float) -> Tensor | N
     Raises:
       WorldloomError: latents are not pixels.
     """
-    if not even:
+    check_pixels(tokenizer, even)
+    if not even or not isinstance(tokenizer, PatchTokenizer):
         return None
-    if not isinstance(tokenizer, PatchTokenizer):
+    change = changes(cache, tokenizer.shape.patch).to(tokenizer.mean.device)
+    return weighted(tokenizer, weights_of(change, even))
+
+
+def check_pixels(tokenizer: nn.Module, even: float) -> None:
+    """Raises where errors are to be counted by their pixels, and latents are not pixels."""
+    if even and not isinstance(tokenizer, PatchTokenizer):
         raise WorldloomError(
             "even errors are those of pixels, and a learned tokenizer has none in its latents",
             "train with even=0, or with a size that keeps patches, nano",
         )
-    change = changes(cache, tokenizer.shape.patch).to(tokenizer.mean.device)
-    return weighted(tokenizer, weights_of(change, even))
 
 
 def changes(cache: ClipCache, patch: int) -> Tensor:
