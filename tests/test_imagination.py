@@ -116,6 +116,15 @@ def test_the_divergence_is_taken_from_the_policy_to_the_prior():
     assert float(loss) == pytest.approx(0.3681, abs=1e-4)
 
 
+def test_reinforce_is_the_formula():
+    log_prob, advantage = torch.tensor([-0.1, -2.0, -7.0]), torch.tensor([3.0, -1.0, 5.0])
+    kl, entropy = torch.tensor([0.1, 0.4, 9.0]), torch.tensor([0.7, 0.2, 9.0])
+    counted = torch.tensor([True, True, False])
+    found = reinforce_loss(log_prob, advantage, kl, entropy, counted, beta=0.3, bonus=0.01)
+    expected = (0.3 - 2.0) / 2 + 0.3 * (0.1 + 0.4) / 2 - 0.01 * (0.7 + 0.2) / 2
+    assert float(found) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("objective", ["pmpo", "reinforce"])
 def test_both_objectives_find_the_better_of_two_actions(objective):
     spec = ActionSpec((Categorical("move", 2),))
@@ -132,7 +141,8 @@ def test_both_objectives_find_the_better_of_two_actions(objective):
         if objective == "pmpo":
             loss = pmpo_loss(log_prob, advantage, policy.kl(prior), counted, alpha=0.5, beta=0.3)
         else:
-            loss = reinforce_loss(log_prob, advantage, policy.entropy(), counted, bonus=3e-4)
+            parts = log_prob, advantage, policy.kl(prior), policy.entropy(), counted
+            loss = reinforce_loss(*parts, beta=0.01, bonus=3e-4)
         learner.zero_grad()
         loss.backward()
         learner.step()

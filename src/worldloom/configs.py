@@ -6,7 +6,7 @@ dynamics, and how long and how fast to train them. `large` is the paper's
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worldloom.errors import WorldloomError
 from worldloom.models.dynamics import DynamicsShape
@@ -42,6 +42,10 @@ class Batches:
         if last or step % self.long_every == self.long_every - 1:
             return max(1, self.rows * self.short // self.long), self.long
         return self.rows, self.short
+
+    def within(self, frames: int) -> "Batches":
+        """The same, of clips no longer than so many frames."""
+        return replace(self, short=min(self.short, frames), long=min(self.long, frames))
 
 
 @dataclass(frozen=True)

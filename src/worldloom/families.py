@@ -51,21 +51,22 @@ class Nano:
 
     name: str = "nano"
 
-    def size(self, frame: tuple[int, int], setting: Setting) -> Size:
-        """What is trained on frames of (height, width)."""
-        base = nano(frame)
+    def size(self, store: Store, setting: Setting) -> Size:
+        """What is trained on a store, in clips no longer than its episodes."""
+        base = nano(store.info.cameras["main"])
+        longest = max((row.length for row in store.episodes), default=base.batches.long)
         if setting.budget == "smoke":
             base = replace(base, dynamics=replace(base.dynamics, **NARROW))
         return replace(
             base,
             tokenizer_batches=replace(base.tokenizer_batches, rows=1024),
             schedule=replace(base.schedule, steps=STEPS[setting.budget], warmup=50),
-            batches=replace(base.batches, rows=4),
+            batches=replace(base.batches, rows=4).within(longest),
         )
 
     def train(self, store: Store, folder: Path, setting: Setting, tell: Tell) -> Opened:
         """The world trained on a store; what is finished in `folder` is kept."""
-        size = self.size(store.info.cameras["main"], setting)
+        size = self.size(store, setting)
 
         def report(step: int, steps: int, loss: float) -> None:
             tell(0.0, f"training on {store.path.name}: step {step:,} of {steps:,}, loss {loss:.3g}")

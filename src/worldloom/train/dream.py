@@ -136,11 +136,15 @@ class DreamObjective(nn.Module):
                 over_ranks=self.over_ranks,
             )
         else:
+            # A value that lags behind would pull all that is done up alike: noise, and far.
+            fair = advantage - mean_where(advantage, counted)
             acting = reinforce_loss(
                 log_prob,
-                advantage / model.spread(returns),
+                fair / model.spread(returns),
+                kl,
                 policy.entropy(),
                 counted,
+                beta=how.beta,
                 bonus=how.bonus,
                 over_ranks=self.over_ranks,
             )

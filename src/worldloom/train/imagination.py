@@ -112,23 +112,31 @@ def pmpo_loss(
 def reinforce_loss(
     log_prob: Tensor,
     advantage: Tensor,
+    kl: Tensor,
     entropy: Tensor,
     counted: Tensor,
     *,
+    beta: float,
     bonus: float,
     over_ranks: OverRanks = alone,
 ) -> Tensor:
     """Advantage times log-probability, with an entropy bonus (as Dreamer 3, arXiv 2301.04104).
 
+    As of PMPO, a divergence holds the policy near its prior: beyond what people do nobody
+    knows whether the world is right.
+
     Args:
       log_prob: `[...]` of the actions that were taken.
       advantage: `[...]`, detached, over the scale of `Spread`.
+      kl: `[...]` KL[policy || prior].
       entropy: `[...]` of the policy.
       counted: `[...]` bool, the states that count.
+      beta: weight of the divergence.
       bonus: weight of the entropy.
       over_ranks: as of `mean_where`.
     """
-    return mean_where(-advantage * log_prob - bonus * entropy, counted, over_ranks)
+    loss = beta * kl - advantage * log_prob - bonus * entropy
+    return mean_where(loss, counted, over_ranks)
 
 
 class Spread(nn.Module):
@@ -166,7 +174,7 @@ class Dreaming:
       trace: lambda of the returns.
       objective: "pmpo", or "reinforce" with normalised returns.
       alpha: of PMPO, weight of the good set.
-      beta: of PMPO, weight of the divergence from the cloned policy.
+      beta: weight of the divergence from the cloned policy.
       bonus: of REINFORCE, weight of the entropy.
       task: that the agent is asked to do; None for the first that it knows.
       onward: an earlier policy that is learned on with, and how often a dream begins from

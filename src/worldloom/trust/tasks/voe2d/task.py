@@ -65,7 +65,7 @@ class Voe2d:
 
     quads: int | None = None
     name: str = "voe2d"
-    version: int = 1
+    version: int = 2
     claim: str = "it is surprised by what cannot be"
     requires: frozenset[str] = frozenset({"score"})
     own_data: bool = True
@@ -242,10 +242,10 @@ def _surprise(probe: Probe, items: Sequence[Item]) -> dict[str, np.ndarray]:
         shown, told = _shown(item)
         frames += shown
         states += told
-    found = []
-    for context in items[0].facts["contexts"]:
-        for start in items[0].facts["starts"]:
-            found.append(_window(probe, np.stack(frames), states, start, context))
+    contexts, found = items[0].facts["contexts"], []
+    for start in items[0].facts["starts"]:
+        scores = _window(probe, np.stack(frames), states, start, min(contexts))
+        found += [scores[:, context - min(contexts) :].mean(1) for context in contexts]
     scores = np.stack(found, 1).reshape(len(items), 4, -1)
     return {"mean": scores.mean(-1), "max": scores.max(-1)}
 
@@ -253,7 +253,11 @@ def _surprise(probe: Probe, items: Sequence[Item]) -> dict[str, np.ndarray]:
 def _window(
     probe: Probe, frames: np.ndarray, states: list[list[bytes]], start: int, context: int
 ) -> np.ndarray:
-    """`[R]` mean surprise of the rest of one window, after its context."""
+    """`[R, T]` surprise at the rest of one window, frame by frame, after its context.
+
+    What is seen is told to the probe frame by frame, so that longer contexts of the same window
+    are the end of this one.
+    """
     middle, end = start + context, start + WINDOW
     seen = Clip(
         frames={"main": torch.from_numpy(frames[:, start:middle])},
@@ -264,7 +268,7 @@ def _window(
         frames={"main": torch.from_numpy(frames[:, middle:end])},
         actions=films.no_actions(len(frames), end - middle),
     )
-    return probe.score(probe.observe(seen), came).double().mean(1).numpy()
+    return probe.score(probe.observe(seen), came).double().numpy()
 
 
 def _right(surprise: np.ndarray) -> float:
