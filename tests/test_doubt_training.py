@@ -11,7 +11,7 @@ from worlds import tiny_dynamics
 
 from worldloom.data.cache import ClipCache
 from worldloom.errors import WorldloomError
-from worldloom.hub import load_agent, load_trunk, load_world, new_doubt
+from worldloom.hub import load_agent, load_trunk, load_world, new_doubt, save_world
 from worldloom.models.agent import Agent
 from worldloom.models.draw import Sampler
 from worldloom.models.heads import AgentShape
@@ -102,6 +102,19 @@ def test_a_doubt_of_other_weights_is_refused(run, tmp_path):
     train_dynamics(store, tmp_path / "run", small(), Options(seed=1))
     with pytest.raises(WorldloomError, match="fitted to other weights"):
         load_world(tmp_path / "run")
+
+
+def test_a_doubt_goes_with_its_world(run, tmp_path):
+    _, folder = run
+    world = load_world(folder)
+    assert world.doubt is not None
+    save_world(world, folder, tmp_path / "saved")
+    saved = load_world(tmp_path / "saved")
+    assert saved.doubt is not None and saved.doubt.kind == world.doubt.kind
+    for old, new in zip(world.doubt.parameters(), saved.doubt.parameters(), strict=True):
+        assert torch.equal(old, new)
+    save_world(load_world(folder, Sampler(passes=2)), folder, tmp_path / "faster")
+    assert load_world(tmp_path / "faster").doubt is None
 
 
 def test_nothing_held_out_is_said_at_once(run, tmp_path):

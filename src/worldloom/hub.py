@@ -389,9 +389,20 @@ def save_world(world: DreamWorld, source: str | Path, folder: str | Path) -> Non
         write_text(
             file, json.dumps({**json.loads(file.read_text()), "tokenizer": written}, indent=2)
         )
+        if world.doubt is not None:
+            _save_doubt(world.doubt, Path(source), part)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _save_doubt(doubt: Doubt, source: Path, folder: Path) -> None:
+    """Beside the world in `folder`, as fitted to the weights that were written there."""
+    stage, path = finished(doubt_folder(source, "dynamics")), doubt_folder(folder, "dynamics")
+    write_tensors(path / "weights.safetensors", doubt.state_dict(), {"stage": "doubt"})
+    config = {**stage.config, "world": weights_hash(folder / "dynamics")}
+    write_text(path / "config.json", json.dumps(config, indent=2) + "\n")
+    shutil.copy(stage.path / "scores.json", path)
 
 
 def finished(path: Path) -> Stage:

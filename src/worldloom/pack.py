@@ -36,8 +36,7 @@ def pack_world(run: str | Path, folder: str | Path, *, sampler: Sampler | None =
     try:
         save_world(load_world(run, sampler), run, part)
         _beginnings(run_store(run, None), part / "store")
-        for stage in ("tokenizer", "dynamics"):
-            file = part / stage / "config.json"
+        for file in part.glob("*/config.json"):
             config = {**json.loads(file.read_text()), "store": "store", "episodes": []}
             config.pop("begin", None)  # a folder of this machine
             write_text(file, json.dumps(config, indent=2) + "\n")
