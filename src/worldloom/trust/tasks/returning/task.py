@@ -41,7 +41,7 @@ GAPS: Mapping[Budget, tuple[int, ...]] = {
     "quick": (8, 16, 32, 64, 128),
     "full": (8, 16, 32, 64, 128, 256, 512),
 }
-COUNT: Mapping[Budget, int] = {"smoke": 5, "quick": 30, "full": 300}
+COUNT: Mapping[Budget, int] = {"smoke": 5, "quick": 10, "full": 300}
 """Trips of each kind and gap."""
 LESSONS: Mapping[Budget, int] = {"smoke": 16, "quick": 400, "full": 2000}
 """Training trips of each world."""

@@ -32,7 +32,7 @@ from worldloom.trust.tasks.voe2d.startled import Forgetful, Negated, Unmoved
 
 WINDOW = 16
 EVERY = tuple(range(2, SEAM, 2))
-STARTS: Mapping[Budget, tuple[int, ...]] = {"smoke": (8,), "quick": EVERY, "full": EVERY}
+STARTS: Mapping[Budget, tuple[int, ...]] = {"smoke": (8,), "quick": (2, 6, 10), "full": EVERY}
 """First frames of windows that see the seam; all others cancel."""
 CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
     "smoke": (6,),
