@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from worldloom.data.types import Clip
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
@@ -105,3 +107,27 @@ def test_the_area_under_the_curve_by_hand():
         surprise = {"AA": 0.1, "BB": 0.1, "AB": 0.2, "BA": told}
         row = Row(**{**vars(rows[0]), "extra": {"max": 1, "surprise": surprise}})
         assert voe2d._auroc([row, row], seed=0).value == pytest.approx(area)
+
+
+class Remembering(FilmProbe):
+    """Tells by its surprise which frames it was shown, and in which order."""
+
+    def observe(self, clip, state=None):
+        weights = torch.arange(1.0, clip.frames["main"].shape[1] + 1)
+        return (clip.frames["main"].float().mean((2, 3, 4)) * weights).sum(1)
+
+    def score(self, state, clip):
+        return state[:, None] + clip.frames["main"].float().mean((2, 3, 4))
+
+
+def test_both_endings_of_a_beginning_that_is_seen_once_surprise_as_whole_films_do():
+    items = TASK.items(SMOKE)[:7]
+    shown = [voe2d._shown(item) for item in items]
+    frames = np.stack([film for some, _ in shown for film in some])
+    states = [told for _, some in shown for told in some]
+    found = voe2d._window(Remembering(), frames, states, 8)
+    for row, film in enumerate(frames):
+        clip = lambda some: Clip(frames={"main": torch.from_numpy(some[None])})  # noqa: E731
+        state = Remembering().observe(clip(film[8 : voe2d.CUT]))
+        wanted = Remembering().score(state, clip(film[voe2d.CUT : 8 + voe2d.WINDOW]))
+        np.testing.assert_allclose(found[row], wanted[0].numpy(), rtol=1e-6)

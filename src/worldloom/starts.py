@@ -1,6 +1,5 @@
 """From a word of the command line to a world, and to where it can start."""
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from worldloom.data.types import Clip, Episode
     from worldloom.models.dream import DreamWorld
     from worldloom.play.beside import Beside
-    from worldloom.world import WorldSpec
+from worldloom.world import WorldSpec
 
 COUNT = 32
 LENGTH = 8
@@ -139,5 +138,6 @@ def spare_a_core() -> None:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(min(torch.get_num_threads(), max(1, (cores or 1) - 1)))
+    from worldloom.workers import cores
+
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, cores() - 1)))

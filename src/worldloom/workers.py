@@ -136,6 +136,13 @@ class Workers:
         )
 
 
+def cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def _deaf() -> Iterator[None]:
     """Lets a process start that keeps Ctrl-C waiting until it can ignore it.

@@ -1,18 +1,17 @@
 """`worldloom eval --suite trust`, `compare`: what worlds know, and which knows what."""
 
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from worldloom.errors import WorldloomError
-from worldloom.shipped import find_run
 from worldloom.verbs.parse import on_interrupt
+from worldloom.workers import cores
 
 if TYPE_CHECKING:
     from worldloom.progress import Progress
     from worldloom.trust.report.profile import Profile
-    from worldloom.trust.task import Setting, Task
+    from worldloom.trust.task import Task
 
 FAILED = 3
 """Exit status where a task that was named with --fail-on was not passed."""
@@ -26,6 +25,7 @@ def trust(
     budget: Literal["smoke", "quick", "full"] = "quick",
     seed: int = 0,
     training_seeds: int = 1,
+    workers: int | None = None,
     out: str | None = None,
     fail_on: tuple[str, ...] = (),
     export: str | None = None,
@@ -42,6 +42,8 @@ def trust(
       budget: smoke proves the way, full takes hours.
       seed: 0 is the suite's own exam, others draw another one of the same kind.
       training_seeds: how many times the family is trained for tasks with data of their own.
+      workers: tasks that are sat at a time, each in a process and on a core of its own; one for
+        every core by default.
       out: folder for the report; RUN/trust-BUDGET by default, without RUN for a world of the
         package, DIR/graded with grade.
       fail_on: tasks that must be passed, or the exit status is 3.
@@ -54,9 +56,12 @@ def trust(
     from worldloom.progress import Progress
     from worldloom.trust.listed import all_tasks, named
     from worldloom.trust.report.card import publish
+    from worldloom.verbs.exam import Exam
 
-    _check_words(run, export, grade, training_seeds)
+    _check_words(run, export, grade)
+    _check_counts(training_seeds, workers)
     chosen = [named(name) for name in tasks] or all_tasks()
+    words = tuple(dict.fromkeys(tasks)) or tuple(task.name for task in chosen)
     wanted = [named(name).name for name in fail_on]
     _check_wanted(wanted, [task.name for task in chosen])
     progress = Progress({"eval": 0.0})
@@ -68,7 +73,8 @@ def trust(
             profile = _graded(chosen, Path(grade), progress)
         else:
             assert run is not None
-            profile = _sat(run, store, chosen, (budget, seed), training_seeds, folder, progress)
+            exam = Exam(run, store, budget, seed, training_seeds, folder)
+            profile = exam.sit(words, _count(workers, len(words)), progress)
         publish(profile, folder)
     print(encoder.dumps(profile.to_json(), indent=1) if json else profile.to_text())
     progress.say(f"eval: written to {folder}, look at {folder / 'trust.html'}")
@@ -92,7 +98,7 @@ def compare(reports: tuple[str, ...], *, every: bool = False, json: bool = False
     print(encoder.dumps(line_up(found), indent=1) if json else to_text(found, every=every))
 
 
-def _check_words(run: str | None, export: str | None, grade: str | None, trainings: int) -> None:
+def _check_words(run: str | None, export: str | None, grade: str | None) -> None:
     given = [name for name in (run, export, grade) if name is not None]
     if len(given) != 1:
         found = " and ".join(f"`{name}`" for name in given) or "nothing"
@@ -101,6 +107,11 @@ def _check_words(run: str | None, export: str | None, grade: str | None, trainin
             "worldloom eval RUN --suite trust, or worldloom eval --export DIR",
             code=2,
         )
+
+
+def _check_counts(trainings: int, workers: int | None) -> None:
+    if workers is not None and workers < 1:
+        raise WorldloomError(f"there are no {workers} workers", "give 1 or more", code=2)
     if trainings < 1:
         raise WorldloomError(f"there are no {trainings} trainings", "give 1 or more", code=2)
 
@@ -153,55 +164,9 @@ def _graded(chosen: "list[Task]", folder: Path, progress: "Progress") -> "Profil
     return graded(*paper.grade(known, folder, progress.update))
 
 
-def _sat(
-    run: str,
-    store: str | None,
-    chosen: "list[Task]",
-    exam: tuple[Any, int],
-    trainings: int,
-    folder: Path,
-    progress: "Progress",
-) -> "Profile":
-    """What the world knows, task by task."""
-    from worldloom.data.store import Store
-    from worldloom.trust.suite import run_suite
-    from worldloom.trust.task import Setting
-
-    setting = Setting(*exam, folder, None if store is None else Store.open(store))
-    world, identity, family, agent = _under_test(run, setting, progress)
-    profile = run_suite(
-        world,
-        chosen,
-        replace(setting, agent=agent),
-        out=folder,
-        identity=identity,
-        family=family,
-        trainings=trainings,
-        tell=progress.update,
-    )
-    words = " ".join(filter(None, (run, store)))
-    command = (
-        f"worldloom eval {words} --suite trust --budget {setting.budget} --seed {setting.seed} "
-        f"--training-seeds {trainings} --tasks {' '.join(task.name for task in chosen)}"
-    )
-    return replace(profile, run={**profile.run, "command": command})
-
-
-def _under_test(run: str, setting: "Setting", progress: "Progress") -> tuple[Any, str, Any, Any]:
-    """A world, a name that tells it from others, its family, and the agent in it if any."""
-    from worldloom.evaluate.windows import check_fit
-    from worldloom.families import agent_of, family_of, grown, identity_of
-    from worldloom.hub import load_world
-    from worldloom.models.inside import Opened
-
-    found = find_run(run)
-    if found is None and ":" in run:
-        return *grown(run, setting, progress.update), None
-    folder = found or Path(run)
-    world = load_world(folder)
-    if setting.store is not None:
-        check_fit(world, setting.store)
-    return Opened(world), identity_of(folder, world), family_of(world), agent_of(folder)
+def _count(workers: int | None, tasks: int) -> int:
+    """How many processes sit the tasks."""
+    return min(workers or cores(), tasks)
 
 
 def _fail(profile: "Profile", wanted: list[str], folder: Path) -> None:

@@ -30,9 +30,10 @@ from worldloom.trust.tasks.scenes.films import FilmProbe
 from worldloom.trust.tasks.voe2d.quads import FRAMES, PROPERTIES, SEAM, Draw, Pair
 from worldloom.trust.tasks.voe2d.startled import Forgetful, Negated, Unmoved
 
-WINDOW = 16
+WINDOW, CUT = 16, SEAM + 1
+"""Frames of a window, and the first one that may differ between what can be and what cannot."""
 EVERY = tuple(range(2, SEAM, 2))
-STARTS: Mapping[Budget, tuple[int, ...]] = {"smoke": (8,), "quick": (2, 6, 10), "full": EVERY}
+STARTS: Mapping[Budget, tuple[int, ...]] = {"smoke": (8,), "quick": (6, 10), "full": EVERY}
 """First frames of windows that see the seam; all others cancel."""
 CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
     "smoke": (6,),
@@ -65,7 +66,7 @@ class Voe2d:
 
     quads: int | None = None
     name: str = "voe2d"
-    version: int = 2
+    version: int = 3
     claim: str = "it is surprised by what cannot be"
     requires: frozenset[str] = frozenset({"score"})
     own_data: bool = True
@@ -206,11 +207,11 @@ def _shown(item: Item) -> tuple[list[np.ndarray], list[list[bytes]]]:
         [films.later(film, shot.place[0, t], shot.speed[0, t]).pack() for t in range(FRAMES)]
         for film, shot in zip(pair, shots, strict=True)
     ]
-    frames, states, cut = [], [], SEAM + 1
+    frames, states = [], []
     for clip in CLIPS:
         before, after = ("AB".index(letter) for letter in clip)
-        frames.append(np.concatenate([shots[before].frames[0, :cut], shots[after].frames[0, cut:]]))
-        states.append(told[before][:cut] + told[after][cut:])
+        frames.append(np.concatenate([shots[before].frames[0, :CUT], shots[after].frames[0, CUT:]]))
+        states.append(told[before][:CUT] + told[after][CUT:])
     return frames, states
 
 
@@ -237,38 +238,39 @@ def _answer(mean: np.ndarray, most: np.ndarray) -> Answer:
 
 def _surprise(probe: Probe, items: Sequence[Item]) -> dict[str, np.ndarray]:
     """Mean and maximum over windows of the surprise of the four films of each quad, `[Q, 4]`."""
-    frames, states = [], []
-    for item in items:
-        shown, told = _shown(item)
-        frames += shown
-        states += told
-    contexts, found = items[0].facts["contexts"], []
+    shown = [_shown(item) for item in items]
+    frames = np.stack([film for some, _ in shown for film in some])
+    states = [told for _, some in shown for told in some]
+    found = []
     for start in items[0].facts["starts"]:
-        scores = _window(probe, np.stack(frames), states, start, min(contexts))
-        found += [scores[:, context - min(contexts) :].mean(1) for context in contexts]
+        scores = _window(probe, frames, states, start)
+        for context in items[0].facts["contexts"]:
+            found.append(scores[:, max(0, start + context - CUT) :].mean(1))
     scores = np.stack(found, 1).reshape(len(items), 4, -1)
     return {"mean": scores.mean(-1), "max": scores.max(-1)}
 
 
-def _window(
-    probe: Probe, frames: np.ndarray, states: list[list[bytes]], start: int, context: int
-) -> np.ndarray:
-    """`[R, T]` surprise at the rest of one window, frame by frame, after its context.
+def _window(probe: Probe, frames: np.ndarray, states: list[list[bytes]], start: int) -> np.ndarray:
+    """`[R, T]` surprise at the frames of one window that come after the seam.
 
-    What is seen is told to the probe frame by frame, so that longer contexts of the same window
-    are the end of this one.
+    Before it, a film that is possible and the one that is not are the same to the pixel: what
+    surprises there cancels, and is not asked for. So A and B are seen once, and each goes on twice.
     """
-    middle, end = start + context, start + WINDOW
+    end, rows = start + WINDOW, np.arange(len(frames)).reshape(-1, len(CLIPS))
+    own, other = rows[:, :2].ravel(), rows[:, 2:].ravel()  # AA and BB, AB and BA
     seen = Clip(
-        frames={"main": torch.from_numpy(frames[:, start:middle])},
-        actions=films.no_actions(len(frames), context),
-        snapshots=tuple(row[middle - 1] for row in states),
+        frames={"main": torch.from_numpy(frames[own, start:CUT])},
+        actions=films.no_actions(len(own), CUT - start),
+        snapshots=tuple(states[row][CUT - 1] for row in own),
     )
-    came = Clip(
-        frames={"main": torch.from_numpy(frames[:, middle:end])},
-        actions=films.no_actions(len(frames), end - middle),
-    )
-    return probe.score(probe.observe(seen), came).double().numpy()
+    state, scores = probe.observe(seen), np.empty((len(frames), end - CUT))
+    for some in (own, other):
+        came = Clip(
+            frames={"main": torch.from_numpy(frames[some, CUT:end])},
+            actions=films.no_actions(len(some), end - CUT),
+        )
+        scores[some] = probe.score(state, came).double().numpy()
+    return scores
 
 
 def _right(surprise: np.ndarray) -> float:
