@@ -81,10 +81,11 @@ class Opened:
         actions = clip.actions
         assert actions is not None, "frames come of actions; unknown ones are actions too"
         surprise = []
-        for t in range(frames.shape[1]):
+        for t in range(count := frames.shape[1]):
             action = actions[:, t].map(lambda x: torch.as_tensor(x).to(self.world.device))
             expected, _ = self.world.glimpse(state, self.world.dynamics.action(action))
             surprise.append((expected - latents[:, t]).square().mean((1, 2)))
-            seen = Clip(latents=latents[:, : t + 1])
-            state, _ = self.world.observe(state, action, seen)
+            if t + 1 < count:  # after the last one nothing is asked
+                seen = Clip(latents=latents[:, : t + 1])
+                state, _ = self.world.observe(state, action, seen)
         return torch.stack(surprise, 1)

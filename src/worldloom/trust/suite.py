@@ -36,7 +36,7 @@ from worldloom.trust.task import (
 from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
-UNTRAINED: Mapping[Budget, int] = {"smoke": 1, "quick": 3, "full": 5}
+UNTRAINED: Mapping[Budget, int] = {"smoke": 1, "quick": 2, "full": 5}
 """Networks of the same shape that were never trained."""
 
 

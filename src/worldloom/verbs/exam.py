@@ -104,10 +104,10 @@ def _under_test(run: str, setting: Setting, tell: Tell) -> tuple[Any, str, Any, 
 def _sitter(exam: Exam) -> Callable[[str], Profile]:
     """A process that sits one task after the other on one core, and says where it is."""
     torch.set_num_threads(1)
-    progress = Progress({"eval": 0.0})
-    ask = exam.open(progress.update)
+    ask = exam.open(Progress({"eval": 0.0}).update)
 
     def sat(name: str) -> Profile:
+        progress = Progress({"eval": 0.0})
         progress.begin("eval", name)
         return ask(name, progress.update)
 
