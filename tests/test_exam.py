@@ -2,6 +2,9 @@
 
 import io
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,34 @@ def test_a_mistake_comes_back_as_one_sentence(tmp_path: Path):
     with pytest.raises(WorldloomError, match="none") as stop:
         exam.sit(("control",), 1, Progress({"eval": 0.0}, out=io.StringIO()))
     assert "Traceback" not in f"{stop.value.message} {stop.value.hint}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux who works for whom")
+def test_processes_end_with_whoever_asked(tmp_path: Path):
+    command = [sys.executable, "-m", "worldloom", "eval", "hop", "--suite", "trust", "--workers"]
+    command += ["1", "--tasks", "return", "--budget", "full", "--out", str(tmp_path / "out")]
+    asked = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert asked.stderr is not None
+    for line in asked.stderr:
+        if "training" in line or "drawing" in line:
+            break
+    children = Path(f"/proc/{asked.pid}/task/{asked.pid}/children").read_text().split()
+    sitters = [int(child) for child in children if _runs(int(child))]
+    assert sitters
+    asked.kill()
+    asked.wait()
+    for _ in range(600):
+        if not any(map(_runs, sitters)):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"processes {sitters} go on")
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is a sitter that computes, and no bookkeeper of Python's."""
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "spawn_main" in words
