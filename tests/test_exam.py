@@ -43,16 +43,15 @@ def test_a_mistake_comes_back_as_one_sentence(tmp_path: Path):
 def test_processes_end_with_whoever_asked(tmp_path: Path):
     command = [sys.executable, "-m", "worldloom", "eval", "hop", "--suite", "trust", "--workers"]
     command += ["1", "--tasks", "return", "--budget", "full", "--out", str(tmp_path / "out")]
-    asked = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert asked.stderr is not None
-    for line in asked.stderr:
-        if "training" in line or "drawing" in line:
-            break
-    children = Path(f"/proc/{asked.pid}/task/{asked.pid}/children").read_text().split()
-    sitters = [int(child) for child in children if _runs(int(child))]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asked:
+        assert asked.stderr is not None
+        for line in asked.stderr:
+            if "training" in line or "drawing" in line:
+                break
+        children = Path(f"/proc/{asked.pid}/task/{asked.pid}/children").read_text().split()
+        sitters = [int(child) for child in children if _runs(int(child))]
+        asked.kill()
     assert sitters
-    asked.kill()
-    asked.wait()
     for _ in range(600):
         if not any(map(_runs, sitters)):
             return
