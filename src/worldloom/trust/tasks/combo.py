@@ -39,7 +39,7 @@ from worldloom.trust.tasks.scenes.replay import Nearest
 CONTEXT, FRAMES = 4, 20
 COUNTS = (6, 15, 30, 60)
 HELD_OUT = 10
-CLIPS: Mapping[Budget, int] = {"smoke": 1, "quick": 6, "full": 50}
+CLIPS: Mapping[Budget, int] = {"smoke": 1, "quick": 4, "full": 50}
 """Films of each held-out template."""
 LIBRARY: Mapping[Budget, int] = {"smoke": 60, "quick": 600, "full": 3000}
 """Training films in all, however many templates they are of."""
