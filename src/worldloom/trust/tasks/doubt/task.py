@@ -35,7 +35,7 @@ from worldloom.trust.tasks.doubt.verdict import judge
 STEPS = 24
 SPLITS = ("dev", "same", "colours", "actions")
 """Where abstention is set; as recorded; colours exchanged; another's actions."""
-COUNT: Mapping[Budget, int] = {"smoke": 12, "quick": 50, "full": 300}
+COUNT: Mapping[Budget, int] = {"smoke": 12, "quick": 40, "full": 300}
 """Moments of each half of the episodes."""
 BANK: Mapping[Budget, int] = {"smoke": 400, "quick": 2000, "full": 8000}
 """Transitions of training episodes among which the nearest is looked for."""
