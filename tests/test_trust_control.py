@@ -11,7 +11,15 @@ from slider import slider_store, store_of, verdict_of
 from worldloom.actions import ActionSpec, Binary, Categorical, Continuous
 from worldloom.data.store import Store
 from worldloom.data.types import Episode
-from worldloom.trust.recorded import Environment, Insider, Moment, begin, draw_items, moments_of
+from worldloom.trust.recorded import (
+    CONTEXT,
+    Environment,
+    Insider,
+    Moment,
+    begin,
+    draw_items,
+    moments_of,
+)
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import NotApplicable, Setting
 from worldloom.trust.tasks.control import inverse
@@ -125,3 +133,14 @@ def test_guessing_what_is_pressed_most_is_worth_nothing() -> None:
     assert inverse.balanced(always, asked).tolist() == [0.5]
     assert inverse.balanced(inverse.tally(right, right, asked), asked).tolist() == [1.0]
     assert always.tolist() == [[90, 0], [90, 10]]
+
+
+def test_what_it_does_under_anothers_actions_is_shown_beside_reality(setting: Setting) -> None:
+    item = TASK.items(setting)[0]
+    real, deaf = TASK.ceiling(setting), TASK.faults()["deaf"].probe(setting)
+    shown = TASK.show(real, item, setting)
+    assert shown is not None and np.array_equal(shown.truth, shown.seen)
+    wrong = TASK.show(deaf, item, setting)
+    assert wrong is not None and np.array_equal(wrong.truth, shown.truth)
+    assert np.array_equal(wrong.seen[:CONTEXT], wrong.truth[:CONTEXT]), "the past is given"
+    assert not np.array_equal(wrong.seen, wrong.truth)

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
+from worldloom.trust import recorded
 from worldloom.trust.probe import Rollout
 from worldloom.trust.recorded import Environment
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
 from worldloom.trust.tasks.look import telling
-from worldloom.trust.tasks.look.task import Lengths, Look
+from worldloom.trust.tasks.look.task import SEEN, Lengths, Look
 
 TASK = Look(count=6, updates=25, lengths=Lengths((8, 32), 4, 24))
 
@@ -139,3 +140,12 @@ def test_the_two_parts_share_no_episode(setting: Setting) -> None:
     asked, learned = (TASK._part(setting, which) for which in (0, 1))
     assert not {i.cluster for i in asked} & {i.cluster for i in learned}
     assert len(asked) == len(learned) == 6
+
+
+def test_a_dream_is_shown_beside_its_recording(setting: Setting) -> None:
+    item = TASK.items(setting)[0]
+    shown = TASK.show(recorded.Copy(), item, setting)
+    assert shown is not None and setting.store is not None
+    (moment,) = recorded.moments_of(setting.store, [item], SEEN)
+    assert np.array_equal(shown.truth, moment.frames)
+    assert (shown.seen[recorded.CONTEXT :] == shown.seen[-1]).all()

@@ -191,3 +191,10 @@ def test_on_paper_who_knows_the_chances_passes_and_who_knows_nothing_does_not(tm
 
 def _of(question: Question):
     return question.futures.films, question.futures.chance
+
+
+@pytest.mark.parametrize("index", [0, -1])
+def test_a_future_is_shown_beside_the_likeliest(index: int):
+    item = TASK.items(SMOKE)[index]
+    shown = TASK.show(Thrower("always the likeliest", "likeliest"), item, SMOKE)
+    assert np.array_equal(shown.truth[-1], shown.seen[-1]) and item.split in shown.words

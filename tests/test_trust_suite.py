@@ -269,7 +269,7 @@ def test_what_went_worst_is_shown_beside_the_truth(profile, tmp_path: Path):
     ]
     assert clips.worst([replace(rows[0], value=0.0), replace(rows[1], value=None)], 5) == []
     still = FilmProbe("still", films.still)
-    shown = task.show(still, task.items(setting)[0])
+    shown = task.show(still, task.items(setting)[0], setting)
     assert np.array_equal(shown.truth[:3], shown.seen[:3]), "what it was shown is the truth"
     assert not np.array_equal(shown.truth[-1], shown.seen[-1])
     both = clips.side_by_side(shown)

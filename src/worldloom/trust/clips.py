@@ -61,7 +61,7 @@ class Clip:
 class Visible(Protocol):
     """A task whose answers can be looked at."""
 
-    def show(self, probe: Probe, item: Item) -> Showing | None:
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing | None:
         """One answer beside the truth; None where this world's cannot be seen."""
         ...
 
@@ -99,7 +99,7 @@ def film_worst(
     items = {item.key: item for item in task.items(setting)}
     clips = []
     for rank, row in enumerate(worst(rows, COUNT[setting.budget]), 1):
-        shown = task.show(probe, items[row.sample])
+        shown = task.show(probe, items[row.sample], setting)
         if shown is None:
             continue
         name = f"clips/{task.name}-{rank}.webp"

@@ -22,7 +22,8 @@ from worldloom.data.types import Clip, Episode
 from worldloom.errors import WorldloomError
 from worldloom.evaluate import real, windows
 from worldloom.evaluate.windows import Window
-from worldloom.trust.probe import Edit, Rollout
+from worldloom.trust.clips import Showing
+from worldloom.trust.probe import Edit, Probe, Rollout
 from worldloom.trust.task import Item, NotApplicable, Setting, item_seed
 
 CONTEXT = 8
@@ -210,6 +211,27 @@ def _done_after(store: Store, name: str, start: int, steps: int) -> Action:
     at = np.arange(steps) % len(episode)
     done = Action(dict(episode.actions), np.asarray(episode.action_known))
     return done[at]
+
+
+def shown(probe: Probe, moment: Moment, actions: Action, real: Probe, words: str) -> Showing | None:
+    """What a probe makes of a moment under some actions, beside another; None where one draws not.
+
+    Args:
+      probe: that was judged.
+      moment: where both begin; its context stands before what they draw.
+      actions: `[1, T, ...]`.
+      real: the truth.
+      words: what is shown, in a few words.
+    """
+    sides = []
+    for one in (real, probe):
+        frames = one.rollout(one.observe(begin([moment])), actions).frames
+        if frames is None:
+            return None
+        drawn = frames[0, 0].cpu().numpy()
+        sides.append(np.concatenate([moment.frames[: moment.window.context], drawn]))
+    truth, seen = sides
+    return Showing(truth, seen, words)
 
 
 def null_actions(spec: ActionSpec, rows: int, steps: int) -> Action:

@@ -162,7 +162,7 @@ class Combo:
             answers |= {i.key: Answer(max(float(found[i.seed]), FLOOR)) for i in some}
         return [answers[item.key] for item in items]
 
-    def show(self, probe: Probe, item: Item) -> Showing:
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
         """What it imagines, beside the truth."""
         films_ = films.imagined(
             variant(probe, item.split), _film(item), context=CONTEXT, frames=FRAMES

@@ -177,7 +177,7 @@ class Motion:
                 answers[item.key] = Answer(None if np.isnan(error) else float(error))
         return [answers[item.key] for item in items]
 
-    def show(self, probe: Probe, item: Item) -> Showing:
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
         """What it imagines, beside the truth."""
         films_ = films.imagined(probe, _film(item), context=CONTEXT, frames=FRAMES)
         return Showing(*films_, f"{item.facts['kind']}, {_WORDS[item.split]}")

@@ -18,8 +18,9 @@ from worldloom.actions import Binary, Categorical
 from worldloom.data.store import Store
 from worldloom.evaluate import metrics
 from worldloom.trust import recorded
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
-from worldloom.trust.recorded import CONTEXT, Copy, Environment, Keys, Moment
+from worldloom.trust.recorded import CONTEXT, Copy, Environment, Keys, Moment, Recording
 from worldloom.trust.rows import Row
 from worldloom.trust.task import (
     Answer,
@@ -128,6 +129,18 @@ class Control:
             _answer(prepared, row, (own[row], others[row], third[row]), films, read)
             for row in range(len(items))
         ]
+
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing | None:
+        """What follows under another's actions, or as recorded where reality cannot be entered."""
+        store = recorded.recordings(setting)
+        (own,) = recorded.moments_of(store, [item], HORIZONS[-1])
+        (other,) = recorded.strangers_of(store, [item], HORIZONS[-1])
+        stop = CONTEXT + HORIZONS[-1]
+        borrowed = recorded.actions_of([other], CONTEXT, stop)
+        words = "under another's actions"
+        found = recorded.shown(probe, own, borrowed, Environment(store), words)
+        true = recorded.actions_of([own], CONTEXT, stop)
+        return found or recorded.shown(probe, own, true, Recording(), "as recorded")
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """As much as reality, read as well as reality, and no later."""

@@ -175,7 +175,7 @@ class Gladder:
                         row[name] = slope
         return [Answer(fall, row) for fall, row in zip(fallen, extra, strict=True)]
 
-    def show(self, probe: Probe, item: Item) -> Showing:
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
         """What it imagines, beside the truth."""
         films_ = films.imagined(probe, _film(item), context=CONTEXT, frames=FRAMES)
         return Showing(*films_, f"a pull of {pull(_film(item)):.1f}")

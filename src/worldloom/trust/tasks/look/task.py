@@ -17,8 +17,9 @@ from worldloom.evaluate.endurance import idle_sums
 from worldloom.evaluate.rules import rules_of
 from worldloom.evaluate.windows import Window
 from worldloom.trust import recorded
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe, lacking
-from worldloom.trust.recorded import CONTEXT, Copy, Environment, Insider, Moment
+from worldloom.trust.recorded import CONTEXT, Copy, Environment, Insider, Moment, Recording
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
 from worldloom.trust.tasks.look import telling
@@ -190,6 +191,12 @@ class Look:
                 found[i] |= more
         shares = [telling.choices(np.array(e["real"]), np.array(e["dream"])) for e in found]
         return [Answer(float(s.mean()), e) for s, e in zip(shares, found, strict=True)]
+
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing | None:
+        """A dream that is told from its recording."""
+        (moment,) = recorded.moments_of(recorded.recordings(setting), [item], SEEN)
+        actions = recorded.actions_of([moment], CONTEXT, CONTEXT + SEEN)
+        return recorded.shown(probe, moment, actions, Recording(), "the recording and its dream")
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """Told apart seldom, steady, and by the rules."""

@@ -19,6 +19,7 @@ from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip
 from worldloom.evaluate.report import Figure
 from worldloom.trust import pooling
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.task import (
@@ -156,6 +157,19 @@ class Outcomes:
                 found = _answers(variant(probe, game), some, game)
                 answers |= zip((item.key for item in some), found, strict=True)
         return [answers[item.key] for item in items]
+
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
+        """Its first future, beside the likeliest of those that can happen."""
+        question = _question(item)
+        game: Game = "hop" if item.split == "hop" else "craft"
+        world = variant(probe, game)
+        state = world.observe(clip_of([question], game))
+        drawn = world.rollout(state, action_of([question], game)).frames
+        assert drawn is not None
+        likeliest = question.futures.films[int(np.argmax(question.futures.chance))]
+        truth = np.concatenate([question.frames, likeliest])
+        seen = np.concatenate([question.frames, drawn[0, 0].cpu().numpy()])
+        return Showing(truth, seen, f"the likeliest future, {game}")
 
     def on_paper(self) -> "Outcomes":
         """As it is."""

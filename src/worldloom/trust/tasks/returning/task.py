@@ -126,7 +126,7 @@ class Return:
                 found[item.key] = Answer(None if hidden else answer.value, facts)
         return [found[item.key] for item in items]
 
-    def show(self, probe: Probe, item: Item) -> Showing | None:
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing | None:
         """The last steps of a trip; None where it draws nothing."""
         if "render" not in probe.capabilities:
             return None

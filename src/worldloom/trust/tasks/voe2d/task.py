@@ -143,7 +143,7 @@ class Voe2d:
         told = [_in_order(item, answer) for item, answer in zip(items, answers, strict=True)]
         return [_answer(surprise, surprise) for surprise in told]
 
-    def show(self, probe: Probe, item: Item) -> Showing:
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
         """A film that is possible, and the one that cannot be and did not surprise it."""
         frames, _ = _shown(item)
         sides = ("possible", "impossible, and no surprise")
