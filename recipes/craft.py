@@ -61,7 +61,7 @@ def size_of(updates: int) -> Size:
         base,
         dynamics=replace(base.dynamics, width=128, hidden=384, steered=True),
         schedule=replace(base.schedule, steps=updates, ema=0.998),
-        forcing=replace(base.forcing, even=1.0, vain=0.5),
+        forcing=replace(base.forcing, even=1.0, vain=0.5, paid=0.5),
     )
 
 

@@ -126,7 +126,7 @@ def test_that_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("forcing", [{"even": 1.0}, {"vain": 1.0}])
+@pytest.mark.parametrize("forcing", [{"even": 1.0}, {"vain": 1.0}, {"paid": 1.0}])
 def test_a_world_is_trained_as_its_forcing_says_alone_and_with_an_agent(
     trained,  # noqa: F811
     tmp_path: Path,

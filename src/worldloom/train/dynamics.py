@@ -10,6 +10,7 @@ from worldloom.actions import Action
 from worldloom.configs import Batches, Forcing, Size
 from worldloom.data.clips import ClipCache, ClipSampler
 from worldloom.data.latents import write_latents
+from worldloom.data.paid import PaidSampler
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
@@ -200,7 +201,9 @@ def _fit(
     objective = DynamicsObjective(model, forcing, metric_of(cache, tokenizer, forcing.even))
     learner = Learner(objective, stage.part("schedule", Schedule), group)
     latents = with_latents(cache, tokenizer, stage.config["tokenizer"])
-    sampler = ClipSampler(latents, batches.short, batches.rows, seed=stream(seed, "dynamics data"))
+    order = stream(seed, "dynamics data")
+    lead = (batches.short, batches.rows)
+    sampler = PaidSampler(latents, *lead, seed=order, share=forcing.paid)
 
     def inputs(step: int) -> tuple[Tensor, Action, Draws]:
         lead = batches.at(step, learner.schedule.steps)

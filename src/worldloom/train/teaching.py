@@ -10,6 +10,7 @@ import torch
 from worldloom.configs import Forcing
 from worldloom.data.cache import ClipCache
 from worldloom.data.clips import ClipSampler
+from worldloom.data.paid import PaidSampler
 from worldloom.data.relevant import RelevantSampler, went_well
 from worldloom.models.dynamics import DynamicsShape
 from worldloom.models.heads import AgentShape
@@ -100,7 +101,8 @@ class Teacher:
     def _any(self, name: str) -> ClipSampler:
         batches, seed = self.lessons.batches, stream(self.seed, name)
         mixture = weights(self.cache, self.lessons.onward, batches.short)
-        return ClipSampler(self.cache, batches.short, batches.rows, seed=seed, weights=mixture)
+        lead, share = (batches.short, batches.rows), self.forcing.paid
+        return PaidSampler(self.cache, *lead, seed=seed, share=share, weights=mixture)
 
     def _relevant(self, name: str, well: Sequence[np.ndarray]) -> RelevantSampler:
         lessons, onward = self.lessons, self.lessons.onward
