@@ -45,6 +45,8 @@ from worldloom.trust.tasks.doubt.task import Doubter
 OWN = ("motion", "gladder", "voe2d", "combo", "rooms", "return", "outcomes", "craft")
 RECORDED = ("control", "look", "doubt")
 """Tasks that ask about recordings, which have to be named."""
+VIEWS = "memory"
+"""The one that asks about recordings in which views come back, which may be others."""
 SEED = 0
 
 
@@ -163,20 +165,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How often the trust suite's verdicts err.")
     parser.add_argument("--tasks", nargs="+", help="all that need no recordings by default")
     parser.add_argument("--store", help="recordings, for tasks that ask about recordings")
+    parser.add_argument("--views", help="recordings in which views come back, for memory")
     parser.add_argument("--sets", type=int, default=500)
     parser.add_argument("--budget", choices=("smoke", "quick"), default="quick")
     parser.add_argument("--folder", default="runs/trust-controls", help="of what is finished")
     parser.add_argument("--publish", action="store_true", help="write benchmarks/results")
     args = parser.parse_args()
-    store = Store.open(args.store) if args.store else None
-    tasks = args.tasks or [*OWN, *(RECORDED if store else ())]
+    store, views = (Store.open(path) if path else None for path in (args.store, args.views))
+    tasks = args.tasks or [*OWN, *(RECORDED if store else ()), *([VIEWS] if views else ())]
     folder = Path(args.folder) / args.budget
     figures: Figures = {}
     for name in tasks:
-        setting = Setting(args.budget, store=store)
+        setting = Setting(args.budget, store=views if name == VIEWS else store)
         figures |= Bench(named(name), setting, args.sets, folder).figures()
     if args.publish:
         words = f"--tasks {' '.join(tasks)}" + (f" --store {args.store}" if store else "")
+        words += f" --views {args.views}" if views else ""
         command = f"python -m benchmarks.trust_controls {words} --sets {args.sets}"
         command += f" --budget {args.budget} --publish"
         results.write("trust_controls", command=command, seeds=[SEED], figures=figures)

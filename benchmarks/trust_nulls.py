@@ -84,6 +84,16 @@ def deaf(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
     return found
 
 
+def remembers_by_chance(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
+    """Of *memory*: a coin says which past brought it nearer."""
+    found = []
+    for row in rows:
+        long, short = rng.permutation([row.extra["long"], row.extra["short"]]).tolist()
+        value = 0.5 if long == short else float(long < short)
+        found.append(replace(_with(row, long=long, short=short), value=value))
+    return found
+
+
 def told_at_the_bound(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
     """Of *look*: dreams that are picked exactly as often as is just too often."""
     found = []
@@ -131,6 +141,7 @@ NOTHING: Mapping[str, Draw] = {
     "control": deaf,
     "look": told_at_the_bound,
     "doubt": doubts_anything,
+    "memory": remembers_by_chance,
     "craft": promises_at_the_bound,
 }
 """Where the main null's own answers would not do, or there is none."""

@@ -99,7 +99,13 @@ def test_a_task_is_sat_once_and_its_figures_are_found_again(tmp_path, capsys):
 
 
 def test_every_task_that_is_not_left_out_has_controls():
-    asked = {*trust_controls.OWN, *trust_controls.RECORDED, "transfer", "blind"}
+    asked = {
+        *trust_controls.OWN,
+        *trust_controls.RECORDED,
+        trust_controls.VIEWS,
+        "transfer",
+        "blind",
+    }
     assert all(named(name).faults() for name in asked)
     assert {task.name for task in all_tasks()} == asked
 

@@ -10,6 +10,7 @@ from worldloom.trust.tasks.craft.task import Craft
 from worldloom.trust.tasks.doubt.task import DoubtTask
 from worldloom.trust.tasks.gladder.task import Gladder
 from worldloom.trust.tasks.look.task import Look
+from worldloom.trust.tasks.memory.task import Memory
 from worldloom.trust.tasks.motion import Motion
 from worldloom.trust.tasks.outcomes.task import Outcomes
 from worldloom.trust.tasks.returning.task import Return
@@ -21,7 +22,7 @@ from worldloom.trust.tasks.voe2d.task import Voe2d
 def all_tasks() -> list[Task]:
     """The suite, in the order of a profile."""
     own = [Motion(), Gladder(), Voe2d(), Combo(), RoomsTask(), Return(), Outcomes()]
-    return [*own, Transfer(), Craft(), Control(), Look(), DoubtTask(), Blind()]
+    return [*own, Transfer(), Craft(), Control(), Look(), DoubtTask(), Memory(), Blind()]
 
 
 def named(name: str) -> Task:

@@ -150,7 +150,7 @@ def moments_of(store: Store, items: Sequence[Item], frames: int) -> list[Moment]
 
 def moment_at(store: Store, window: Window) -> Moment:
     """The moment of a window."""
-    return _read(store, window.episode, window.start, window.length)
+    return _read(store, window.episode, window.start, window.length, window.context)
 
 
 def strangers_of(
@@ -161,8 +161,8 @@ def strangers_of(
 
 
 @lru_cache(maxsize=256)
-def _read(store: Store, episode: str, start: int, frames: int) -> Moment:
-    window = Window(episode, start, CONTEXT, frames)
+def _read(store: Store, episode: str, start: int, frames: int, context: int = CONTEXT) -> Moment:
+    window = Window(episode, start, context, frames)
     camera = camera_of(store)
     return Moment(window, windows.read(store, window), _plate(store, episode, camera), camera)
 

@@ -1,0 +1,1 @@
+"""Memory by view: does it know again what it left?"""
