@@ -179,3 +179,15 @@ def test_the_agents_world_sits_what_the_bare_one_cannot(tmp_path: Path):
     setting = replace(SMOKE, agent=Craftlite())
     (entry,) = run_suite(bare, [Alone(games=2)], setting, out=tmp_path / "b").entries
     assert entry.passed and entry.header["world"] == "simulator"
+
+
+def test_what_the_simulator_shows_is_the_truth_and_a_lie_is_not():
+    items = TASK.items(SMOKE)
+    start = next(item for item in items if item.split == "start")
+    forbidden = next(item for item in items if item.split == "F")
+    for item in (start, forbidden):
+        shown = TASK.show(Craftlite(), item, SMOKE)
+        assert np.array_equal(shown.truth, shown.seen)
+    lie = TASK.show(Craftlite("permissive", "everything"), forbidden, SMOKE)
+    assert np.array_equal(lie.truth[:-1], lie.seen[:-1])
+    assert not np.array_equal(lie.truth[-1], lie.seen[-1]) and "cannot" in lie.words

@@ -11,6 +11,7 @@ from test_dream import make_world
 
 from worldloom.data.store import Store
 from worldloom.trust import recorded
+from worldloom.trust.clips import worst
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
 from worldloom.trust.tasks.doubt.task import STEPS, Doubter, DoubtTask, exchanged
@@ -96,3 +97,19 @@ def test_colours_are_exchanged_for_the_context_and_the_truth(setting: Setting) -
     moment = recorded.moments_of(store, [item], STEPS)[0]
     shown = recorded.begin([moment]).frames["main"]
     assert torch.equal(torch.from_numpy(exchanged(shown.numpy()))[..., 1], shown[..., 0])
+
+
+@pytest.mark.parametrize("split", ("same", "colours", "actions"))
+def test_a_dream_is_shown_beside_what_it_should_have_been(setting: Setting, split: str) -> None:
+    item = next(item for item in TASK.items(setting) if item.split == split)
+    shown = TASK.show(Doubter(setting), item, setting)
+    assert shown is not None and len(shown.truth) == len(shown.seen) == recorded.CONTEXT + STEPS
+    apart = np.abs(shown.truth.astype(int) - shown.seen).max((1, 2, 3))
+    assert not apart[: recorded.CONTEXT].any() and set(apart.tolist()) <= {*range(25)}
+    assert "it doubts" in shown.words
+    assert len(film_rows(TASK, setting)) > 0
+
+
+def film_rows(task: DoubtTask, setting: Setting):
+    """The rows that clips would be of: nobody is the best, 0 is right."""
+    return worst(sit(replace(task, count=4), Doubter(setting), setting).rows, 3)

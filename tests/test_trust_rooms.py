@@ -1,5 +1,6 @@
 """The floor-plan test: fair worlds, exact co-visibility, faults caught, and heads that can read."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from worldloom.envs.rooms_plan import CLOSED, NOTHING, OPEN, make_plan
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
-from worldloom.trust.tasks.rooms import apartments, mappers, planreader
+from worldloom.trust.tasks.rooms import apartments, mappers, planreader, sketch
 from worldloom.trust.tasks.rooms import task as rooms
 from worldloom.trust.tasks.rooms.apartments import (
     Views,
@@ -189,3 +190,25 @@ def test_the_recordings_hold_views_and_where_they_are(tmp_path, monkeypatch) -> 
     store = task.recordings(tmp_path / "rooms", SMOKE)[""]  # made once
     assert [row.length for row in store.episodes] == [32, 16, 8, 32]
     assert store.info.action == ACTIONS
+
+
+def test_a_plan_is_drawn_from_what_a_row_says(stitcher) -> None:
+    items = {item.key: item for item in RoomsTask().items(SMOKE)}
+    row = stitcher.rows[0]
+    world = rooms._world(items[row.sample])
+    shown = RoomsTask().draw(items[row.sample], row)
+    assert shown is not None and shown.truth.shape == shown.seen.shape == (
+        len(world.pose),
+        120,
+        96,
+        3,
+    )
+    assert np.array_equal(shown.truth[:, :48, 16:80], world.frames())
+    question = ask(world)
+    nobody = question.door & False
+    right, empty = sketch.beside(world, nobody)
+    invented = sketch.beside(world, ~question.door)[1]
+    red, black = ((invented == colour).all(-1).any() for colour in (sketch.MADE_UP, sketch.THERE))
+    assert red and not black and not (empty == sketch.THERE).all(-1).any()
+    assert np.array_equal(sketch.beside(world, question.door)[1], right)
+    assert RoomsTask().draw(items[row.sample], replace(row, extra={})) is None

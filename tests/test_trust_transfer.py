@@ -179,3 +179,27 @@ def test_all_encoders_sit_beside_it():
     rows = sit(task, Informed("true state"), SMOKE).rows
     assert set(rows[0].null) == {"stack", "image", "random", "pixels", "blind"}
     assert all(value is not None for value in rows[0].null.values())
+
+
+def test_the_game_that_a_row_tells_is_the_one_that_was_played(monkeypatch: pytest.MonkeyPatch):
+    extent = Extent(2, (0.5, 1.0), 6, 2, 8, 1, 4, 1, 1)
+    played: list[np.ndarray] = []
+    usual = hopping.play
+
+    def filming(seeds, view, decide, frames):
+        def filmed(shown, told):
+            played.append(shown)
+            return decide(shown, told)
+
+        return usual(seeds, view, filmed, frames)
+
+    monkeypatch.setattr(hopping, "play", filming)
+    rows = sat(extent, "stack", "blind", "image")
+    items = {item.key: item for item in Transfer(extent).items(SMOKE)}
+    row = next(row for row in rows if row.split == "plain")
+    shown = Transfer(extent).draw(items[row.sample], row)
+    assert shown is not None and shown.truth.shape == shown.seen.shape
+    last = [frames[2] for frames in played[:8]]  # 2 shares of 2 starts; the first start, all
+    assert np.array_equal(shown.seen, np.stack(last))
+    assert np.array_equal(shown.truth[0], shown.seen[0])
+    assert Transfer(extent).draw(items[row.sample], replace(row, extra={})) is None

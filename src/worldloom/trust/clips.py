@@ -59,19 +59,34 @@ class Clip:
 
 @runtime_checkable
 class Visible(Protocol):
-    """A task whose answers can be looked at."""
+    """A task whose questions can be answered once more, to be looked at."""
 
     def show(self, probe: Probe, item: Item, setting: Setting) -> Showing | None:
         """One answer beside the truth; None where this world's cannot be seen."""
         ...
 
 
+@runtime_checkable
+class Drawable(Protocol):
+    """A task whose rows say enough to draw an answer; to ask again would be to learn again."""
+
+    def draw(self, item: Item, row: Row) -> Showing | None:
+        """One answer beside the truth; None where the row does not say it."""
+        ...
+
+
 def worst(rows: Sequence[Row], count: int) -> list[Row]:
-    """The rows in which a world is furthest from the best one, at first one of each split."""
+    """The rows in which a world is furthest from the best one, at first one of each split.
+
+    Where no best one was asked a row's value is how wrong it is, and 0 is right.
+    """
+    best = {row.sample: row.ceiling for row in rows if row.ceiling is not None}
+    if not best:
+        best = {row.sample: 0.0 for row in rows}
     far = {
-        row.sample: abs(row.value - row.ceiling)
+        row.sample: abs(row.value - best[row.sample])
         for row in rows
-        if row.value is not None and row.ceiling is not None
+        if row.value is not None and row.sample in best
     }
     wrong = [row for row in rows if far.get(row.sample)]
     order = sorted(wrong, key=lambda row: -far[row.sample])
@@ -88,18 +103,20 @@ def film_worst(
     """Writes the clips of what a world did worst.
 
     Args:
-      task: that may be `Visible`; there are no clips of others.
+      task: that may be `Visible` or `Drawable`; there are no clips of others.
       probe: that was judged.
       rows: of it.
       setting: of the exam.
       out: folder of the report.
     """
-    if not isinstance(task, Visible):
+    if not isinstance(task, Visible | Drawable):
         return ()
     items = {item.key: item for item in task.items(setting)}
     clips = []
     for rank, row in enumerate(worst(rows, COUNT[setting.budget]), 1):
-        shown = task.show(probe, items[row.sample], setting)
+        item = items[row.sample]
+        drawable = isinstance(task, Drawable)
+        shown = task.draw(item, row) if drawable else task.show(probe, item, setting)
         if shown is None:
             continue
         name = f"clips/{task.name}-{rank}.webp"

@@ -4,7 +4,7 @@ The dream is a probe's, step by step; reality is the game. A planner looks for t
 which the probe promises most (the cross-entropy method). Knows no task.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,13 +129,34 @@ def for_real(moment: Moment, horizon: int) -> Real:
 
 def imagined(probe: Probe, moments: Sequence[Moment], horizon: int) -> np.ndarray:
     """`[N, P]` what every policy gets in the probe's dream, acting by what it sees there."""
+    total = sum(reward for _, reward in _dreamt(probe, moments, horizon))
+    return np.asarray(total, float).reshape(len(moments), -1)
+
+
+def filmed(probe: Probe, moment: Moment, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """What policies see in the probe's dream, `[P, H + 1, 32, 32, 3]`, and get there, `[P]`."""
+    steps = list(_dreamt(probe, [moment], horizon))
+    first = np.repeat(moment.game.frames[moment.frame][None], len(POLICIES), 0)
+    frames = np.stack([first, *(frames for frames, _ in steps)], 1)
+    return frames, np.sum([reward for _, reward in steps], 0)
+
+
+def _dreamt(
+    probe: Probe, moments: Sequence[Moment], horizon: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and rewards `[N * P, ...]` of each step of every policy at each moment."""
     dream = Dream(probe, probe.observe(clip_of(moments, len(POLICIES))))
     now = np.stack([m.game.frames[m.frame] for m in moments]).repeat(len(POLICIES), 0)
-    total = np.zeros(len(now))
     for step in range(horizon):
         now, reward = dream.step(_act(now, moments, step))
-        total += reward
-    return total.reshape(len(moments), -1)
+        yield now, reward
+
+
+def after(moment: Moment, action: int) -> np.ndarray:
+    """What the game shows after one deed, `[32, 32, 3]`."""
+    worlds = _games(moment, 1)
+    worlds.step(np.array([action]))
+    return worlds.render()[0]
 
 
 def judged(probe: Probe, moments: Sequence[Moment], reals: Sequence[Real]) -> np.ndarray:

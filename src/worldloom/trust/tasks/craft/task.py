@@ -18,6 +18,7 @@ from worldloom.data.store import Store
 from worldloom.envs.craft_draw import PIXELS
 from worldloom.evaluate.forbidden import NOTHING as NO_DEED
 from worldloom.evaluate.forbidden import judged, works
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
@@ -126,6 +127,21 @@ class Craft:
                 answers |= zip((item.key for item in some), act(probe, some), strict=True)
         return [answers[item.key] for item in items]
 
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
+        """A deed that is judged wrongly, or the policy that the dream deceives most."""
+        moment = _moment(item)
+        before = moment.game.frames[moment.frame + 1 - CONTEXT : moment.frame + 1]
+        if item.split == "start":
+            truth, seen, words = _deceived(probe, item)
+        else:
+            action = item.facts["action"]
+            drawn = probe.rollout(probe.observe(clip_of([moment])), action_of(np.array([[action]])))
+            assert drawn.frames is not None, "it says that it can draw"
+            truth, seen = runs.after(moment, action)[None], drawn.frames[0, 0].numpy()
+            can = "can" if item.facts["works"] else "cannot"
+            words = f"{item.facts['words']}, which {can} be done here"
+        return Showing(np.concatenate([before, truth]), np.concatenate([before, seen]), words)
+
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """The whole interval of the gap is near 0."""
         return judge(rows, seed=seed)
@@ -223,6 +239,20 @@ def _tried(probe: Probe, items: Sequence[Item]) -> list[Answer]:
         }
         answers.append(Answer(float((dreamt[row] - real[row]).mean()), extra))
     return answers
+
+
+def _deceived(probe: Probe, item: Item) -> tuple[np.ndarray, np.ndarray, str]:
+    """Of a moment real and dreamt frames `[H, 32, 32, 3]` of the policy that they differ most for.
+
+    Both act by what they see, with the same dice.
+    """
+    horizon = item.facts["horizon"]
+    real = _real(item.seed, item.facts["skill"], item.facts["frame"], horizon)
+    frames, promised = runs.filmed(probe, _moment(item), horizon)
+    paid = real.rewards.sum(1)
+    worst = int(np.abs(promised - paid).argmax())
+    words = f"{list(POLICIES)[worst]}: paid {paid[worst]:.1f}, promised {promised[worst]:.1f}"
+    return real.frames[worst, 1:], frames[worst, 1:], words
 
 
 def _done(probe: Probe, items: Sequence[Item]) -> list[Answer]:

@@ -17,8 +17,9 @@ from worldloom import seeding
 from worldloom.actions import Action
 from worldloom.data.store import Store
 from worldloom.trust import recorded
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
-from worldloom.trust.recorded import CONTEXT, Environment, Moment
+from worldloom.trust.recorded import CONTEXT, Environment, Moment, Recording
 from worldloom.trust.rows import Row
 from worldloom.trust.task import (
     Answer,
@@ -35,6 +36,12 @@ from worldloom.trust.tasks.doubt.verdict import judge
 STEPS = 24
 SPLITS = ("dev", "same", "colours", "actions")
 """Where abstention is set; as recorded; colours exchanged; another's actions."""
+WORDS = {
+    "dev": "as recorded",
+    "same": "as recorded",
+    "colours": "in exchanged colours",
+    "actions": "under another's actions",
+}
 COUNT: Mapping[Budget, int] = {"smoke": 12, "quick": 40, "full": 300}
 """Moments of each half of the episodes."""
 BANK: Mapping[Budget, int] = {"smoke": 400, "quick": 2000, "full": 8000}
@@ -121,6 +128,16 @@ class DoubtTask:
                 answers = _answers(probe, some, split, prepared)
                 found |= {item.key: a for item, a in zip(some, answers, strict=True)}
         return [found[item.key] for item in items]
+
+    def show(self, probe: Probe, item: Item, setting: Setting) -> Showing | None:
+        """A dream that goes wrong, as it was doubted: as recorded, or in what is strange to it."""
+        store = recorded.recordings(setting)
+        moments, actions = _asked(store, [item], item.split)
+        real = Environment(store) if item.split == "actions" else Recording()
+        state = probe.observe(recorded.begin(moments))
+        doubt = probe.doubt(state, actions)[0]
+        words = f"{WORDS[item.split]}; of its {len(doubt)} steps it doubts {doubt.mean():.0%}"
+        return recorded.shown(probe, moments[0], actions, real, words)
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """Ranks errors better than what is merely unseen, may be believed, and notices."""
@@ -224,23 +241,26 @@ def _strange(moment: Moment) -> Moment:
     return replace(moment, episode=replace(moment.episode, frames=frames))
 
 
+def _asked(store: Store, items: Sequence[Item], split: str) -> tuple[list[Moment], Action]:
+    """Moments of one kind, and what is done there."""
+    moments = recorded.moments_of(store, items, STEPS)
+    doers = recorded.strangers_of(store, items, STEPS) if split == "actions" else moments
+    if split == "colours":
+        moments = [_strange(moment) for moment in moments]
+    return moments, recorded.actions_of(doers, CONTEXT, CONTEXT + STEPS)
+
+
 def _answers(
     probe: Probe, items: Sequence[Item], split: str, prepared: Prepared
 ) -> Sequence[Answer]:
     """Doubts, errors and what else would have told them, of dreams of one kind."""
-    moments = recorded.moments_of(prepared.store, items, STEPS)
-    actions = recorded.actions_of(moments, CONTEXT, CONTEXT + STEPS)
-    truth: np.ndarray | None = None
+    moments, actions = _asked(prepared.store, items, split)
+    truth = np.stack([moment.after for moment in moments])
     if split == "actions":
-        others = recorded.strangers_of(prepared.store, items, STEPS)
-        actions = recorded.actions_of(others, CONTEXT, CONTEXT + STEPS)
-        truth = Environment(prepared.store).film(moments, actions)
-        if truth is None:
+        other = Environment(prepared.store).film(moments, actions)
+        if other is None:
             return [Answer(None) for _ in items]
-    if split == "colours":
-        moments = [_strange(moment) for moment in moments]
-    if truth is None:
-        truth = np.stack([moment.after for moment in moments])
+        truth = other
     state = probe.observe(recorded.begin(moments))
     frames = probe.rollout(state, actions, seeds=SAMPLES).frames
     assert frames is not None, "it says that it can draw"

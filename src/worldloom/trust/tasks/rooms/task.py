@@ -22,10 +22,11 @@ from worldloom.data.types import Clip, Episode
 from worldloom.envs.rooms_cast import COLUMNS, ROWS
 from worldloom.envs.rooms_plan import PALETTE
 from worldloom.evaluate.report import Figure
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
-from worldloom.trust.tasks.rooms import apartments, mappers, paper, planreader
+from worldloom.trust.tasks.rooms import apartments, mappers, paper, planreader, sketch
 from worldloom.trust.tasks.rooms.apartments import Views
 from worldloom.trust.tasks.rooms.mappers import Guess, Mapper
 from worldloom.trust.tasks.rooms.planreader import PAIRS, Lesson, Reader, confusion
@@ -126,6 +127,16 @@ class RoomsTask:
             return _answers(worlds, [probe.rule(world) for world in worlds])
         assert prepared is not None, "an encoder is read with heads"
         return _answers(worlds, _read(prepared, self._features(probe, worlds)))
+
+    def draw(self, item: Item, row: Row) -> Showing | None:
+        """The views, and below them which rooms have a door between them: so it is, so it reads."""
+        doors = row.extra.get("doors")
+        if not doors:
+            return None
+        world = _world(item)
+        plans = sketch.beside(world, np.array([door == "1" for door in doors]))
+        truth, seen = (sketch.below(world.frames(), plan) for plan in plans)
+        return Showing(truth, seen, f"an apartment of {item.split}: doors, red where there is none")
 
     def on_paper(self) -> "RoomsTask":
         """Twenty views, as of a flat that is to let."""
@@ -262,6 +273,7 @@ def _answer(world: Views, guess: Guess, other: Guess) -> Answer:
         "hidden": ask(guess, hidden),
         "all": ask(guess, np.ones(len(hidden), bool)),
         "shuffled": ask(other, hidden),
+        "doors": "".join("01"[door] for door in guess.door[at].astype(int)),
         "area": _ranks_agree(areas, plan["area"][question.rooms]),
         "rooms": None if np.isnan(guess.rooms) else abs(float(guess.rooms) - int(plan["rooms"])),
     }

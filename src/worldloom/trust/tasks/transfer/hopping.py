@@ -117,7 +117,7 @@ def pack(keys: np.ndarray) -> int:
     return int(sum(int(key) << i for i, key in enumerate(keys)))
 
 
-def demonstrate(seed: int, view: View, frames: int) -> Demo:
+def demonstrate(seed: int, view: View, frames: int, astray: float = ASTRAY) -> Demo:
     """The scripted player in one level, led astray now and then, for at most so many frames."""
     screen, player, wanderer = Screen(seed, view), Collector(), Wanderer()
     dice = seeding.rng(seed, "demonstration")
@@ -127,11 +127,11 @@ def demonstrate(seed: int, view: View, frames: int) -> Demo:
         told.append(screen.told())
         keys = player(shown[-1], {**screen.info, "tiles": screen.tiles}, dice)["keys"]
         wanted.append(pack(keys))
-        if lost == 0 and dice.random() < ASTRAY:
+        if lost == 0 and dice.random() < astray:
             wanderer.reset()
             lost = LOST
-        astray = pack(wanderer(shown[-1], screen.info, dice)["keys"])
-        held, lost = (astray, lost - 1) if lost else (wanted[-1], 0)
+        wandering = pack(wanderer(shown[-1], screen.info, dice)["keys"])
+        held, lost = (wandering, lost - 1) if lost else (wanted[-1], 0)
         if screen.over or t == frames - 1:
             break
         pressed.append(held)
@@ -152,6 +152,15 @@ def play(seeds: Sequence[int], view: View, decide: Decide, frames: int) -> np.nd
         for screen, choice in zip(screens, decide(shown, told).tolist(), strict=True):
             screen.press(choice)
     return np.array([screen.reward for screen in screens])
+
+
+def replay(seed: int, view: View, choices: Sequence[int]) -> np.ndarray:
+    """`[T, H, W, 3]` a game as it was shown before each choice."""
+    screen, frames = Screen(seed, view), []
+    for choice in choices:
+        frames.append(screen.show())
+        screen.press(choice)
+    return np.stack(frames)
 
 
 def truth(info: Mapping[str, Any]) -> np.ndarray:

@@ -22,6 +22,7 @@ from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip, Episode
 from worldloom.envs.hop import FPS, KEYS
 from worldloom.evaluate.report import Figure
+from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
@@ -218,6 +219,17 @@ class Transfer:
                 found.update(zip((item.key for item in probed), answers, strict=True))
         return [found[item.key] for item in items]
 
+    def draw(self, item: Item, row: Row) -> Showing | None:
+        """A game of who learned from all demonstrations, beside who shows, from the same start."""
+        pressed, view = row.extra.get("pressed"), item.split
+        if not pressed or view not in VIEWS:
+            return None
+        seen = hopping.replay(item.seed, view, [int(key) for key in pressed])
+        truth = hopping.demonstrate(item.seed, view, len(seen), astray=0.0).frames
+        stays = np.minimum(np.arange(len(seen)), len(truth) - 1)
+        sides = ("who shows it", "who imitates it by its features")
+        return Showing(truth[stays], seen, f"a game, {view}", sides)
+
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
         """More than the frame-stack autoencoder earns, over shared starts."""
         return judge(rows, seed=seed)
@@ -323,6 +335,7 @@ def _played(probe: Probe, view: View, items: Sequence[Item], ready: Ready) -> li
     draws = np.stack([seeding.rng(item.seed, "draws").random(ready.play) for item in items])
     luck = torch.from_numpy(np.tile(draws, (len(shares), 1))).float()
     state, t = None, 0
+    pressed: list[np.ndarray] = []
 
     def decide(frames: np.ndarray, told: Sequence[bytes]) -> np.ndarray:
         nonlocal state, t
@@ -332,13 +345,21 @@ def _played(probe: Probe, view: View, items: Sequence[Item], ready: Ready) -> li
         parts = seen.split(count)
         logits = [ready.heads[view, s](part) for s, part in zip(shares, parts, strict=True)]
         t += 1
-        return cloning.choose(torch.cat(logits), luck[:, t - 1]).numpy()
+        pressed.append(cloning.choose(torch.cat(logits), luck[:, t - 1]).numpy())
+        return pressed[-1]
 
     seeds = [item.seed for item in items] * len(shares)
     earned = hopping.play(seeds, view, decide, ready.play).reshape(len(shares), count)
+    most = np.stack(pressed)[:, -count:].T  # of who learned from all demonstrations
     return [
-        Answer(_area(row), {"returns": dict(zip(map(str, shares), row.tolist(), strict=True))})
-        for row in earned.T
+        Answer(
+            _area(row),
+            {
+                "returns": dict(zip(map(str, shares), row.tolist(), strict=True)),
+                "pressed": "".join(map(str, keys.tolist())),
+            },
+        )
+        for row, keys in zip(earned.T, most, strict=True)
     ]
 
 
