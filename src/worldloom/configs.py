@@ -79,6 +79,8 @@ class Forcing:
         recordings, see `worldloom.train.metric`; 0 is the paper's. Of patches alone.
       vain: share of the pauses that are told as some other deed, of which nothing came, see
         `worldloom.train.vain`; for recordings of those who never try in vain. 0 is the paper's.
+      held: share of the steps before which a frame is held and told as a deed that came to
+        nothing, see `worldloom.train.held`; likewise. 0 is the paper's.
       paid: share of the windows that hold a step that paid, see `worldloom.data.paid`; the others
         are drawn evenly. 0 is the paper's.
     """
@@ -99,6 +101,7 @@ class Forcing:
     wiped_from: float = 0.0
     even: float = 0.0
     vain: float = 0.0
+    held: float = 0.0
     paid: float = 0.0
 
 

@@ -170,6 +170,16 @@ class ClipCache:
         rows = slice(self.offsets[episode], self.offsets[episode] + self.lengths[episode])
         return np.where(self._steps["reward_known"][rows], self._steps["reward"][rows], 0.0)
 
+    def done(self, episode: int) -> Action:
+        """What led to each frame of one whole episode, `[T, ...]` numpy, and where it is known."""
+        rows = slice(self.offsets[episode], self.offsets[episode] + self.lengths[episode])
+        part = {
+            name.removeprefix("action/"): np.array(column[rows])
+            for name, column in self._steps.items()
+            if name.startswith("action/")
+        }
+        return Action(part, np.array(self._steps["action_known"][rows]))
+
     def flat_frames(self, index: int) -> dict[str, torch.Tensor]:
         """Every frame of the episode that comes `index`-th in the flat order.
 

@@ -22,6 +22,7 @@ from worldloom.models.tokenizer import Tokenizer
 from worldloom.seeding import generator, rng, stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.draws import Draws, draw
+from worldloom.train.held import draw_held, seldom
 from worldloom.train.learner import Learner
 from worldloom.train.log import tracking
 from worldloom.train.loop import fit
@@ -204,6 +205,8 @@ def _fit(
     order = stream(seed, "dynamics data")
     lead = (batches.short, batches.rows)
     sampler = PaidSampler(latents, *lead, seed=order, share=forcing.paid)
+    spec = cache.store.info.action
+    rare = seldom(cache, spec) if forcing.held > 0 else {}
 
     def inputs(step: int) -> tuple[Tensor, Action, Draws]:
         lead = batches.at(step, learner.schedule.steps)
@@ -215,24 +218,25 @@ def _fit(
         mine = group.rows(lead[0])
         assert clip.actions is not None
         dice = rng(seed, "vain", step)
-        deeds = draw_deeds(cache.store.info.action, lead, forcing.vain, dice)[mine]
-        action = told(clip.actions, deeds, cache.store.info.action)
+        deeds = draw_deeds(spec, lead, forcing.vain, dice)[mine]
+        held = draw_held(rare, lead, forcing.held, rng(seed, "held", step)).rows(mine)
+        action = held.told(told(clip.actions, deeds, spec))
         return (
-            latents_of(clip, tokenizer, group.device),
+            held.frames(latents_of(clip, tokenizer, group.device)),
             action.map(lambda x: x.to(group.device)),
             draws.rows(mine, group.device),
         )
 
     average = learner.average
     assert isinstance(average, Dynamics)
-    info = cache.store.info
-    spec = dream_spec(stage.path.parent.name, tokenizer.shape.frame, info.action, info.fps)
+    name, frame = stage.path.parent.name, tokenizer.shape.frame
+    shown = dream_spec(name, frame, spec, cache.store.info.fps)
     look = ClipSampler(cache, min(32, int(cache.lengths.max())), 4, seed=0).batch(0)
     finished = fit(
         learner,
         inputs,
         stage,
-        picture=lambda: dream_sheet(DreamWorld(tokenizer, average, spec), look),
+        picture=lambda: dream_sheet(DreamWorld(tokenizer, average, shown), look),
         save_minutes=options.save_minutes,
         until=options.until,
         report=options.report,

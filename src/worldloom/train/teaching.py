@@ -21,6 +21,7 @@ from worldloom.train.cloning import Lesson, Shown
 from worldloom.train.dist import Ranks
 from worldloom.train.draws import draw
 from worldloom.train.dynamics import latents_of
+from worldloom.train.held import draw_held, seldom
 from worldloom.train.lessons import Lessons, tasks_of
 from worldloom.train.onward import fresh, weights
 from worldloom.train.vain import draw_deeds, told
@@ -66,6 +67,7 @@ class Teacher:
         self.well = went_well(rewards, lessons.well, self.own)
         self.ended = np.flatnonzero([cache.store.row(name).terminated for name in cache.names])
         self.any = self._any("agent data")
+        self.rare = seldom(cache, cache.store.info.action) if forcing.held > 0 else {}
         self.relevant = self._relevant("relevant data", self.well)
         every = [np.ones_like(well) for well in self.well]  # of those who are imitated at all
         self.glanced = self._relevant("well glances", self.well), self._relevant("glances", every)
@@ -93,10 +95,20 @@ class Teacher:
         return (Shown(relevant, noise, glances, uniform, mine, dropped),)
 
     def _told(self, lesson: Lesson, step: int, lead: tuple[int, int]) -> Lesson:
-        """The same for the world, with some pauses told as deeds."""
-        spec, dice = self.cache.store.info.action, rng(self.seed, "vain", step)
-        deeds = draw_deeds(spec, lead, self.forcing.vain, dice)[self.ranks.rows(lead[0])]
-        return replace(lesson, action=told(lesson.action, deeds, spec))
+        """The same for the world, with some pauses and some held frames told as deeds."""
+        spec, dice, mine = self.cache.store.info.action, rng(self.seed, "vain", step), lead[0]
+        deeds = draw_deeds(spec, lead, self.forcing.vain, dice)[self.ranks.rows(mine)]
+        stops = rng(self.seed, "held", step)
+        held = draw_held(self.rare, lead, self.forcing.held, stops).rows(self.ranks.rows(mine))
+        return replace(
+            lesson,
+            clean=held.frames(lesson.clean),
+            action=held.told(told(lesson.action, deeds, spec)),
+            reward=held.nothing(lesson.reward),
+            rewarded=held.frames(lesson.rewarded),
+            ended=held.nothing(lesson.ended),
+            well=None if lesson.well is None else held.frames(lesson.well),
+        )
 
     def _any(self, name: str) -> ClipSampler:
         batches, seed = self.lessons.batches, stream(self.seed, name)
