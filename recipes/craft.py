@@ -40,7 +40,7 @@ USUAL = steps.Plan(
     out=Path("runs/craft"),
     episodes=840,
     frames=501,
-    steps=3000,
+    steps=12000,
     judged=200,
     seed=0,
     publish=False,
@@ -61,7 +61,7 @@ def size_of(updates: int) -> Size:
         base,
         dynamics=replace(base.dynamics, width=128, hidden=384, steered=True),
         schedule=replace(base.schedule, steps=updates, ema=0.998),
-        forcing=replace(base.forcing, even=1.0, vain=0.5, paid=0.5),
+        forcing=replace(base.forcing, even=1.0, vain=0.5, held=0.1, paid=0.5),
     )
 
 
@@ -71,16 +71,16 @@ def training_of(updates: int) -> offline.Training:
     The view and the inventory say nearly all: agents act at sight. Whoever imitates is shown as
     many windows and glances; beside two windows is one for the world, where there is a world.
     """
-    schedule = Schedule(max(2, updates // 3), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    schedule = Schedule(max(2, updates // 12), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
     windows = Batches(rows=8, short=12, long=24, long_every=4)
     return offline.Training(
         size_of(updates),
         at_sight(Lessons(schedule, windows, beside=0.5)),
-        Schedule(max(2, updates // 5), rate=5e-4, warmup=30, ema=0.99),
+        Schedule(max(2, updates // 20), rate=5e-4, warmup=30, ema=0.99),
         # What counts lies some thirty frames ahead, as for those who aim: a value that looks
         # ten times as far is not learned within so few dreams.
         Dreaming(contexts=32, context=12, discount=DISCOUNT),
-        iql.usual(max(2, updates * 2 // 3)),
+        iql.usual(max(2, updates // 6)),
         iql.How(),
         Sampler(passes=2),
     )

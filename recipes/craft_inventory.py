@@ -68,7 +68,7 @@ def big(updates: int) -> Size:
 def plain(updates: int) -> Size:
     """As large, with every pixel's error counted alike and no pause told as a deed."""
     base = size_of(updates)
-    return replace(base, forcing=replace(base.forcing, even=0.0, vain=0.0, paid=0.0))
+    return replace(base, forcing=replace(base.forcing, even=0.0, vain=0.0, held=0.0, paid=0.0))
 
 
 def eighth(updates: int) -> Size:
