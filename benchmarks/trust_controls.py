@@ -40,13 +40,26 @@ from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting, Task, Verdict
+from worldloom.trust.tasks.craft.task import Craft
 from worldloom.trust.tasks.doubt.task import Doubter
 
-OWN = ("motion", "gladder", "voe2d", "combo", "rooms", "return", "outcomes", "craft")
+OWN = (
+    "motion",
+    "gladder",
+    "voe2d",
+    "combo",
+    "rooms",
+    "return",
+    "outcomes",
+    "craft",
+    "craft_learned",
+)
 RECORDED = ("control", "look", "doubt")
 """Tasks that ask about recordings, which have to be named."""
 VIEWS = "memory"
 """The one that asks about recordings in which views come back, which may be others."""
+LEARNED = replace(Craft().elsewhere(), name="craft_learned")
+"""What worlds of other games are asked of *craft*."""
 SEED = 0
 
 
@@ -177,7 +190,8 @@ def main() -> None:
     figures: Figures = {}
     for name in tasks:
         setting = Setting(args.budget, store=views if name == VIEWS else store)
-        figures |= Bench(named(name), setting, args.sets, folder).figures()
+        task = LEARNED if name == LEARNED.name else named(name)
+        figures |= Bench(task, setting, args.sets, folder).figures()
     if args.publish:
         words = f"--tasks {' '.join(tasks)}" + (f" --store {args.store}" if store else "")
         words += f" --views {args.views}" if views else ""

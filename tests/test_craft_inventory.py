@@ -95,7 +95,7 @@ def test_the_large_world_has_about_eight_times_the_parameters(cache):
 
 def test_the_plain_world_differs_by_its_loss_alone():
     usual, other = size_of(2), plain(2)
-    asked = {name: getattr(usual.forcing, name) for name in ("even", "vain", "paid")}
+    asked = {name: getattr(usual.forcing, name) for name in ("even", "vain", "held", "paid")}
     assert all(asked.values())
     assert replace(usual, forcing=other.forcing) == other
     assert replace(other.forcing, **asked) == usual.forcing

@@ -191,3 +191,44 @@ def test_what_the_simulator_shows_is_the_truth_and_a_lie_is_not():
     lie = TASK.show(Craftlite("permissive", "everything"), forbidden, SMOKE)
     assert np.array_equal(lie.truth[:-1], lie.seen[:-1])
     assert not np.array_equal(lie.truth[-1], lie.seen[-1]) and "cannot" in lie.words
+
+
+LEARNED = TASK.elsewhere()
+
+
+@pytest.fixture(scope="module")
+def told_apart() -> Verdict:
+    return verdict_on(Craftlite(), LEARNED)  # type: ignore[arg-type]
+
+
+def test_the_simulator_tells_deeds_apart_wherever_they_were_learned(told_apart: Verdict):
+    assert told_apart.passed and told_apart.primary.value == 1
+    assert told_apart.figures["forbidden"].value == told_apart.figures["omission"].value == 0
+    assert not any(fault.caught(told_apart) for fault in LEARNED.faults().values())
+
+
+@pytest.mark.parametrize("name", list(LEARNED.faults()))
+def test_planted_faults_are_caught_where_craft_was_learned(name: str):
+    fault = LEARNED.faults()[name]
+    found = verdict_on(fault.probe(SMOKE), LEARNED)  # type: ignore[arg-type]
+    assert fault.caught(found) and found.primary.value < 0.6
+    others = [n for n, f in LEARNED.faults().items() if n != name and f.caught(found)]
+    assert others == []
+
+
+def test_who_is_no_better_than_an_untrained_network_does_not_pass():
+    good = sit(LEARNED, Craftlite(), SMOKE, nulls={"untrained_0": Craftlite()})
+    assert good.verdict is not None and good.verdict.passed is False
+    assert good.verdict.primary.null == 1
+
+
+def test_a_family_learns_from_games_that_nobody_is_asked_about(tmp_path: Path):
+    (store,) = LEARNED.recordings(tmp_path / "store", SMOKE).values()
+    again = LEARNED.recordings(tmp_path / "store", SMOKE)[""]
+    assert len(store) == len(again) == 4 and store.info.action == runs.ACTION
+    asked = {item.seed for item in LEARNED.items(SMOKE)}
+    games_asked = [games.play(seed, "expert").frames[0] for seed in asked]
+    for row in store.episodes:
+        first = store.read(row.name).frames["main"][0]
+        assert not any(np.array_equal(first, other) for other in games_asked)
+    assert {item.split for item in LEARNED.items(SMOKE)} == {"F", "L"}

@@ -29,6 +29,7 @@ from worldloom.trust.task import (
     NotApplicable,
     OwnData,
     Particular,
+    Portable,
     Setting,
     Task,
     Variants,
@@ -118,8 +119,11 @@ class _Exam:
 
     def sit(self, family: Family | str, trainings: int) -> Entry:
         """The task, for which the family is trained first where it wants that."""
+        why = _misfit(self.task, self.world)
+        if why and isinstance(self.task, Portable) and not isinstance(family, str):
+            return replace(self, task=self.task.elsewhere()).sit(family, trainings)
         own = _sitter(self.task, WorldProbe(self.world, tells=told(self.world)), self.setting)
-        why = _misfit(self.task, self.world) or lacking(own, self.task.requires)
+        why = why or lacking(own, self.task.requires)
         if why:  # the family can no more than the world: nothing is trained in vain
             return self._none(why)
         if not self.task.own_data:

@@ -200,6 +200,15 @@ class Particular(Protocol):
         ...
 
 
+@runtime_checkable
+class Portable(Particular, Protocol):
+    """One that can be asked of worlds of other games as well: their family learns its game."""
+
+    def elsewhere(self) -> "Task":
+        """The same task with data of its own, for whom it does not fit."""
+        ...
+
+
 @dataclass(frozen=True)
 class Variants:
     """Several worlds of one family, trained on different recordings, as one probe.

@@ -25,6 +25,7 @@ from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, 
 from worldloom.trust.tasks.craft import runs
 from worldloom.trust.tasks.craft.craftlite import Craftlite
 from worldloom.trust.tasks.craft.games import CONTEXT, POLICIES, SKILLS, chosen, deeds_of, play
+from worldloom.trust.tasks.craft.learned import LearnedCraft
 from worldloom.trust.tasks.craft.runs import ACTION, Moment, Real, Search, action_of, clip_of
 from worldloom.trust.tasks.craft.verdict import COIN, NOTHING, judge
 from worldloom.world import WorldSpec
@@ -73,6 +74,10 @@ class Craft:
             f"it is about Craft, which has frames of {PIXELS}x{PIXELS} and {ACTION.describe()}; "
             f"`{spec.name}` has {shown} and {spec.action.describe()}"
         )
+
+    def elsewhere(self) -> LearnedCraft:
+        """What is asked of worlds of other games, whose family learns Craft first."""
+        return LearnedCraft(self)
 
     def items(self, setting: Setting) -> Sequence[Item]:
         """One moment of every game, then the deeds; what is common is the game."""

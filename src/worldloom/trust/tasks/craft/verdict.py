@@ -30,7 +30,7 @@ NOTHING, COIN = "nothing", "coin"
 
 def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
     """Passed where what is imagined is what is real, on average over policies."""
-    figures = {**_returns(rows, seed), **_deeds(rows, seed), "doubt": _doubt(rows, seed)}
+    figures = {**_returns(rows, seed), **deed_figures(rows, seed), "doubt": _doubt(rows, seed)}
     gap = figures["gap"]
     close = gap.low is not None and gap.high is not None and max(-gap.low, gap.high) <= CLOSE
     return Verdict(figures, close, _sentence(figures, close))
@@ -145,7 +145,7 @@ RETURNS: Mapping[str, tuple[Statistic, bool, str]] = {
 """Statistics of `_sums`, whether they are smooth, and what to know about them."""
 
 
-def _deeds(rows: Sequence[Row], seed: int) -> dict[str, Figure]:
+def deed_figures(rows: Sequence[Row], seed: int) -> dict[str, Figure]:
     """How often impossible deeds work in the dream, and possible ones do not."""
     by = {split: [row for row in rows if row.split == split] for split in "FLU"}
     legal = [*by["L"], *by["U"]]
