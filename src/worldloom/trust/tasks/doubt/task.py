@@ -48,7 +48,7 @@ BANK: Mapping[Budget, int] = {"smoke": 400, "quick": 2000, "full": 8000}
 """Transitions of training episodes among which the nearest is looked for."""
 SIDE = 8  # to which pictures are averaged before they are compared
 OFF = 24  # levels by which a planted error is off
-SAMPLES = (0, 1, 2)
+SAMPLES = (0, 1)
 """Of the same future; the first is the one that is doubted."""
 
 
@@ -81,7 +81,7 @@ class DoubtTask:
 
     count: int | None = None
     name: str = "doubt"
-    version: int = 1
+    version: int = 2
     claim: str = "it knows when it does not know"
     requires: frozenset[str] = frozenset({"rollout", "render", "doubt"})
     own_data: bool = False

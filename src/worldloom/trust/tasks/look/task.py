@@ -33,7 +33,7 @@ COUNT: Mapping[Budget, int] = {"smoke": 10, "quick": 48, "full": 200}
 """Moments of each of the two parts."""
 UPDATES: Mapping[Budget, int] = {"smoke": 40, "quick": 200, "full": 2000}
 """Of who tells dream from recording."""
-LONG: Mapping[Budget, int] = {"smoke": 4, "quick": 12, "full": 48}
+LONG: Mapping[Budget, int] = {"smoke": 4, "quick": 8, "full": 48}
 """Moments at which it idles and plays for long."""
 
 

@@ -40,7 +40,7 @@ CONTEXTS: Mapping[Budget, tuple[int, ...]] = {
     "quick": (2, 6, 10),
     "full": (2, 6, 10),
 }
-QUADS: Mapping[Budget, int] = {"smoke": 2, "quick": 14, "full": 200}
+QUADS: Mapping[Budget, int] = {"smoke": 2, "quick": 12, "full": 200}
 LIBRARY: Mapping[Budget, int] = {"smoke": 28, "quick": 700, "full": 3500}
 CLIPS = ("AA", "BB", "AB", "BA")
 COLUMNS, TIMES = 8, 2
