@@ -4,9 +4,10 @@
     python -m benchmarks.generators --smoke
 
 An item is all that is drawn for one question: the film or films, the apartment with its
-views, the trip with its lure, the moment with all that can follow, the demonstration. The games
-of *craft* are those of `benchmarks.craft`; the other tasks ask about recordings. Every round
-draws questions of another exam, so that nothing is remembered.
+views, the trip with its lure, the moment with all that can follow, the demonstration. The
+questions of *craft* lie in whole games, which are played to find them: the time of an exam is
+shared among its questions. The other tasks ask about recordings. Every round draws questions of
+another exam, so that nothing is remembered.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from worldloom.trust.tasks import combo, motion
 from worldloom.trust.tasks.blind import task as blind
 from worldloom.trust.tasks.blind.task import Blind
 from worldloom.trust.tasks.combo import Combo
+from worldloom.trust.tasks.craft.task import Craft
 from worldloom.trust.tasks.gladder import task as gladder
 from worldloom.trust.tasks.gladder.task import Gladder
 from worldloom.trust.tasks.motion import Motion
@@ -58,6 +60,13 @@ def rate(task: Task, make: Callable[[Item], object], items: int, exams: "count[i
     return len(some) / (time.perf_counter() - begin)
 
 
+def found_in_games(exams: "count[int]") -> float:
+    """Questions a second of *craft*, whose exam is whole once its games are played."""
+    begin = time.perf_counter()
+    every = Craft().items(Setting("smoke", next(exams)))
+    return len(every) / (time.perf_counter() - begin)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
@@ -72,6 +81,7 @@ def main() -> None:
         name: lambda task=task, make=make: rate(task, make, args.items, exams)
         for name, (task, make) in MAKERS.items()
     }
+    kinds["craft"] = lambda: found_in_games(exams)
     figures = rates.medians(kinds, args.rounds, "items")
     if args.publish and not args.smoke:
         command = f"python -m benchmarks.generators --rounds {args.rounds} --items {args.items}"

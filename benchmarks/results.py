@@ -8,12 +8,14 @@ import datetime
 import json
 import math
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from worldloom.machine import commit as made_by
+from worldloom.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,36 +86,7 @@ def write(
 
 def commit() -> str:
     """The commit of the working tree, with "+" where files of it have changed."""
-    git = ["git", "-C", str(ROOT)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True)
-        status = [
-            *git,
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            "--",
-            "src",
-            "benchmarks/*.py",
-        ]
-        changed = subprocess.run(status, capture_output=True)
-    except FileNotFoundError:
-        return "unknown"
-    if head.returncode:
-        return "unknown"
-    return head.stdout.decode().strip() + ("+" if changed.stdout.strip() else "")
-
-
-def machine() -> str:
-    """The machine in words, without its name: cores, processor, memory, GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    word = "core" if cores == 1 else "cores"
-    parts = [f"{cores} {word} {_processor()}".strip()]
-    if hasattr(os, "sysconf"):
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        parts.append(f"{size:.0f} GiB memory")
-    parts.append(_gpu())
-    return ", ".join(parts)
+    return made_by("src", "benchmarks/*.py") or "unknown"
 
 
 def bootstrap(
@@ -132,26 +105,6 @@ def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]
     draws = np.random.default_rng(0).choice(values, (2000, len(values)))
     low, high = np.percentile(np.median(draws, 1), [2.5, 97.5])
     return float(low), float(high)
-
-
-def _processor() -> str:
-    """The processor's own name, where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return os.uname().machine if hasattr(os, "uname") else ""
-
-
-def _gpu() -> str:
-    """Names of the CUDA GPUs, or "no GPU"."""
-    import torch  # only the benchmarks need it, and they have it
-
-    if not torch.cuda.is_available():
-        return "no GPU"
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"{len(names)}x {names[0]}"
 
 
 def _plain(value: Any) -> Any:

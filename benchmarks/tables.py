@@ -86,7 +86,8 @@ def table(name: str) -> str:
     lines = [row(key, figure) for key, figure in content["figures"].items()]
     seeds = f"seeds {', '.join(map(str, content['seeds']))}; " if content["seeds"] else ""
     made = f"`{content['command']}`; {seeds}{content['machine']}; commit {content['commit']}"
-    return "\n".join([*HEAD, *lines, "", f"<sub>{made}, {content['date']}</sub>", ""])
+    noted = "".join(f"; {note}" for note in content.get("not_shipped", []))
+    return "\n".join([*HEAD, *lines, "", f"<sub>{made}, {content['date']}{noted}</sub>", ""])
 
 
 def headlines(names: list[str]) -> str:

@@ -7,15 +7,18 @@ Rows are simulated, no model is run. Every task is sat once by its simulators, a
 n. A data set is as many clusters of these rows, drawn anew with replacement within each split,
 and is judged under the suite's own seed, as whoever sits the exam is.
 
-- type-I error: the world's answers are those of who knows nothing (`benchmarks.trust_nulls`).
-  The share of data sets in which the verdict claims something all the same. At nominal 5% at
-  most 7% is wanted.
+- type-I error: the world is exactly as good as is just not enough, once for each thing that the
+  gate asks for (`benchmarks.trust_bounds`), and as good as can be in all else. The share of data
+  sets in which the verdict claims it all the same. At nominal 5% at most 7% is wanted; tests of
+  one side of a two-sided interval have 2.5%.
 - power: the rows are those of a planted fault. The share of data sets in which it is caught;
   0.9 or more is wanted.
+- best passes: the share of data sets in which who sits it as well as can be passes. A gate that
+  nobody passes never errs.
 
 Rows and what is finished are kept in a folder and not made again. Left out unless they are named:
-*transfer*, beside which networks stand that learn for minutes. Left out: *blind*, whose gate
-is an exact count of permutations already, and one judging of which takes seconds.
+*transfer*, beside which networks stand that learn for minutes, and *blind*, one judging of which
+takes seconds, so that it has fewer data sets; its words are drawn by chance, no encoder is needed.
 """
 
 import argparse
@@ -30,7 +33,7 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.rates import Figures
-from benchmarks.trust_nulls import knows_nothing
+from benchmarks.trust_bounds import BEST, BOUNDS, Bound
 from worldloom import seeding
 from worldloom.data.files import replace_file
 from worldloom.data.store import Store
@@ -39,7 +42,8 @@ from worldloom.trust.listed import named
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import Setting, Task, Verdict
+from worldloom.trust.task import Setting, Task
+from worldloom.trust.tasks.blind.task import NAMES, Blind
 from worldloom.trust.tasks.craft.task import Craft
 from worldloom.trust.tasks.doubt.task import Doubter
 
@@ -52,22 +56,33 @@ RECORDED = ("control", "look", "doubt")
 VIEWS = "memory"
 """The one that asks about recordings in which views come back, which may be others."""
 SEED = 0
+FEW = {"blind": 100}
+"""Data sets at most, where one judging takes seconds."""
 
 
 def tried(name: str) -> Task:
-    """A task of the suite; `craft_learned` is *craft* as worlds of other games sit it."""
+    """A task of the suite.
+
+    `craft_learned` is *craft* as worlds of other games sit it; *blind* has words of its own.
+    """
+    if name == "blind":
+        tongue = seeding.rng(SEED, "tongue").normal(size=(len(NAMES), 24))
+        return Blind(words=lambda: tongue)
     return replace(Craft().elsewhere(), name=name) if name == "craft_learned" else named(name)
 
 
-def claims(task: Task, verdict: Verdict) -> bool:
-    """Whether a verdict says that something is known; of `voe2d` any one property."""
-    return (
-        verdict.sentence != "it expects nothing" if task.name == "voe2d" else bool(verdict.passed)
-    )
+def films_again(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
+    """Of *blind*: its concepts are what they are, films of each are drawn anew."""
+    by: dict[str, list[Row]] = {}
+    for row in rows:
+        by.setdefault(row.cluster, []).append(row)
+    return [some[i] for some in by.values() for i in rng.integers(0, len(some), len(some))]
 
 
 def drawn(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
     """As many clusters again, with replacement within each split; a copy is one of its own."""
+    if rows[0].task == "blind":
+        return films_again(rows, rng)
     by: dict[tuple[str, ...], dict[str, list[Row]]] = {}
     splits: dict[str, set[str]] = {}
     for row in rows:
@@ -120,23 +135,37 @@ class Bench:
     folder: Path
 
     def figures(self) -> Figures:
-        """Type-I error of the task's verdict, and the power of each of its controls."""
-        name, folder = f"{self.task.name}_type1_error", self.folder / f"{self.sets} sets"
-        found = {name: _kept(folder, name, self.false_alarm)}
+        """Type-I errors of the task's verdict, and the power of each of its controls."""
+        found, folder = {}, self.folder / f"{self.sets} sets"
+        for key, bound in BOUNDS[self.task.name].items():
+            name = "_".join(filter(None, (self.task.name, key, "type1_error")))
+            found[name] = _kept(folder, name, lambda key=key, bound=bound: self.errs(key, bound))
+        name = f"{self.task.name}_best_passes"
+        found[name] = _kept(folder, name, self.best_passes)
         for fault in self.task.faults():
             name = f"{self.task.name}_{fault}_power"
             found[name] = _kept(folder, name, lambda fault=fault: self.caught(fault))
         return found
 
-    def false_alarm(self) -> dict[str, Any]:
-        """How often who knows nothing is said to know something."""
+    def errs(self, key: str, bound: Bound) -> dict[str, Any]:
+        """How often who is at a bound of the gate is said to be beyond it."""
         rows = self.simulated()
 
         def hit(some: list[Row], rng: np.random.Generator) -> bool:
-            nothing = knows_nothing(self.task.name, some, drawn(rows, rng), rng)
-            return claims(self.task, self.task.judge(nothing, seed=SEED))
+            just = bound.draw(some, drawn(rows, rng), rng)
+            return bound.claims(self.task.judge(just, seed=SEED))
 
-        return share(rows, self.sets, f"{self.task.name} null", hit)
+        return share(rows, self.sets, f"{self.task.name} null {key}".strip(), hit)
+
+    def best_passes(self) -> dict[str, Any]:
+        """How often who sits it as well as can be passes."""
+        rows, draw = self.simulated(), BEST.get(self.task.name)
+
+        def hit(some: list[Row], rng: np.random.Generator) -> bool:
+            good = some if draw is None else draw(some, drawn(rows, rng), rng)
+            return bool(self.task.judge(good, seed=SEED).passed)
+
+        return share(rows, self.sets, f"{self.task.name} best", hit)
 
     def caught(self, name: str) -> dict[str, Any]:
         """How often a planted fault is caught."""
@@ -185,8 +214,11 @@ def main() -> None:
     folder = Path(args.folder) / args.budget
     figures: Figures = {}
     for name in tasks:
-        setting = Setting(args.budget, store=views if name == VIEWS else store)
-        figures |= Bench(tried(name), setting, args.sets, folder).figures()
+        # Recordings say which deeds of *craft* players show, and those of other games none.
+        shown = None if name == "craft" else views if name == VIEWS else store
+        setting = Setting(args.budget, store=shown)
+        sets = min(args.sets, FEW.get(name, args.sets))
+        figures |= Bench(tried(name), setting, sets, folder).figures()
     if args.publish:
         words = f"--tasks {' '.join(tasks)}" + (f" --store {args.store}" if store else "")
         words += f" --views {args.views}" if views else ""

@@ -15,6 +15,8 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.rates import Figures
+from worldloom import shipped
+from worldloom.hub import doubt_folder
 from worldloom.trust.report.profile import Entry, Profile, beside, detects, mark
 
 
@@ -46,8 +48,24 @@ def _first(entry: Entry, profile: Profile) -> dict[str, Any]:
         ceiling=figure.ceiling,
         beside=beside(figure),
         detects=detects(figure),
+        nulls=entry.nulls.get(name, {}),
         **said,
     )
+
+
+def not_shipped(profiles: Sequence[Profile]) -> list[str]:
+    """What is to be known of the worlds: doubt that was fitted for the exam and is not shipped."""
+    fitted = sorted({profile.world for profile in profiles if profile.doubt_fitted})
+    return [
+        f"heads that tell doubt were fitted to `{world}` for the exam; the shipped world lacks them"
+        for world in fitted
+        if world in shipped.names() and not _doubts(shipped.FOLDER / world)
+    ]
+
+
+def _doubts(folder: Path) -> bool:
+    """Whether a world comes with heads that tell doubt."""
+    return (doubt_folder(folder, "dynamics") / "weights.safetensors").exists()
 
 
 def main() -> None:
@@ -69,6 +87,7 @@ def main() -> None:
             seeds=sorted({profile.seed for profile in profiles}),
             figures=figures,
             worlds=sorted({f"{profile.world} {profile.identity}" for profile in profiles}),
+            not_shipped=not_shipped(profiles),
         )
 
 

@@ -11,6 +11,7 @@ from worlds import tiny_dynamics
 
 from worldloom.data.cache import ClipCache
 from worldloom.errors import WorldloomError
+from worldloom.families import identity_of
 from worldloom.hub import load_agent, load_trunk, load_world, new_doubt, save_world
 from worldloom.models.agent import Agent
 from worldloom.models.draw import Sampler
@@ -24,6 +25,7 @@ from worldloom.train.optim import Schedule
 from worldloom.train.replay import Windows, replay
 from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
+from worldloom.trust.report.profile import without_doubt
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +117,22 @@ def test_a_doubt_goes_with_its_world(run, tmp_path):
         assert torch.equal(old, new)
     save_world(load_world(folder, Sampler(passes=2)), folder, tmp_path / "faster")
     assert load_world(tmp_path / "faster").doubt is None
+
+
+def test_doubt_tells_a_world_from_the_same_one_without(run, tmp_path):
+    _, folder = run
+    told = identity_of(folder, load_world(folder))
+    assert [part.split()[0] for part in told.split(", ")] == [
+        "run",
+        "agent",
+        "doubt",
+        "agent-doubt",
+    ]
+    bare = tmp_path / "run"
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns("*doubt", "cache"))
+    assert identity_of(bare, load_world(bare)) == without_doubt(told) != told
+    faster = identity_of(folder, load_world(folder, Sampler(passes=2)))
+    assert "agent-doubt" in faster and ", doubt" not in faster, "it was fitted to other draws"
 
 
 def test_nothing_held_out_is_said_at_once(run, tmp_path):

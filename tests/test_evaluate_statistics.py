@@ -215,3 +215,13 @@ def test_fishers_lady_tasting_tea():
     assert statistics.fisher_test((3, 1), (4, 4)) == pytest.approx(34 / 70)
     assert statistics.fisher_test((4, 0), (4, 4)) == pytest.approx(2 / 70)
     assert statistics.fisher_test((0, 0), (5, 7)) == 1
+
+
+def test_a_t_interval_of_any_number_of_values():
+    # Points of Student's t for 1, 29, 30, 40, 120 degrees of freedom, from a printed table.
+    known = {1: 12.706, 29: 2.045, 30: 2.0423, 40: 2.0211, 120: 1.9799}
+    for degrees, point in known.items():
+        values = np.resize([-1.0, 1.0], degrees + 1)
+        low, high = statistics.t_interval(values.tolist())
+        error = np.std(values, ddof=1) / len(values) ** 0.5
+        assert (high - low) / 2 / error == pytest.approx(point, abs=2e-4)

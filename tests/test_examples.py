@@ -1,28 +1,33 @@
 """The examples run, on a CPU, with two steps."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from slider import slider_store, verdict_of
 from test_agent import agent_world
 from test_docs import load
 
 from worldloom import Action, Clip, check_world
 from worldloom.agents.trained import Team
+from worldloom.data.store import Store
 from worldloom.models.agent import choose_action
 from worldloom.models.dream import DreamWorld, dream_spec
 from worldloom.models.patches import PatchShape, PatchTokenizer
 from worldloom.play.session import Session, from_seed
 from worldloom.serving.server import Offer, policy_in_thread
+from worldloom.trust.recorded import Environment, Recording
+from worldloom.trust.task import Setting
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def test_there_are_seven_of_under_sixty_lines() -> None:
+def test_there_are_eight_of_under_sixty_lines() -> None:
     files = sorted(EXAMPLES.glob("*.py"))
-    assert len(files) == 7
+    assert len(files) == 8
     assert [f.name for f in files if len(f.read_text().splitlines()) >= 60] == []
 
 
@@ -88,6 +93,19 @@ def test_policy_client() -> None:
         main = load(EXAMPLES / "policy_client.py").main
         returns = main("worldloom/Hop-v0", f"ws://127.0.0.1:{port}", episodes=2, most=8)
     assert len(returns) == 2
+
+
+def test_keeps_still(tmp_path: Path) -> None:
+    store = slider_store(tmp_path / "store", frames=30, heldout=0.9)
+    task, setting = load(EXAMPLES / "keeps_still.py").KeepsStill(), Setting("smoke", store=store)
+    real = verdict_of(task, Environment(store), setting)
+    assert real.passed and real.primary.value == 0
+    deaf = verdict_of(task, Recording(), setting)
+    assert deaf.passed is False and deaf.primary.value == 1
+    fault = task.faults()["restless"]
+    assert fault.caught(verdict_of(task, fault.probe(setting), setting))
+    bare = Store(store.path, replace(store.info, env=""), list(store.episodes))
+    assert verdict_of(task, Recording(), replace(setting, store=bare)).passed is None
 
 
 def test_record_and_look(tmp_path: Path) -> None:

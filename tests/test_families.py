@@ -27,3 +27,8 @@ def test_clips_within_a_length():
     assert Batches(8, 16, 64).within(24) == Batches(8, 16, 24)
     assert Batches(8, 16, 64).within(10) == Batches(8, 10, 10)
     assert Batches(8, 16, 64).within(99) == Batches(8, 16, 64)
+
+
+def test_a_recipe_says_how_long_it_trains():
+    assert Nano().words(Setting("quick")) == "nano, 1,500 updates"
+    assert Nano().words(Setting("smoke")) == "nano, 32 wide, 4 updates"

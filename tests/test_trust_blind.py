@@ -53,6 +53,38 @@ def test_exchanging_pairs_ends_where_no_exchange_helps():
     assert (a * b[np.ix_(order, order)]).sum() == pytest.approx(best)
 
 
+def slow_match(one: np.ndarray, two: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same, one beginning and one exchange after the other."""
+    a, b = matching._even(one), matching._even(two)
+    ends = []
+    for order in [rng.permutation(len(a)) for _ in range(matching.RESTARTS)]:
+        while True:
+            worth = {(0, 0): (a * b[np.ix_(order, order)]).sum()}
+            for i in range(len(a)):
+                for j in range(i):
+                    other = order.copy()
+                    other[[i, j]] = other[[j, i]]
+                    worth[i, j] = (a * b[np.ix_(other, other)]).sum()
+            i, j = max(worth, key=lambda pair: worth[pair])
+            if worth[i, j] - worth[0, 0] < 1e-9:
+                break
+            order[[i, j]] = order[[j, i]]
+        ends.append((worth[0, 0], order))
+    return max(ends, key=lambda end: end[0])[1]
+
+
+def test_all_beginnings_at_once_end_where_one_after_the_other_does(monkeypatch):
+    monkeypatch.setattr(matching, "RESTARTS", 6)
+    dice = np.random.default_rng(2)
+    for noise in (0.3, 1.0, 5.0):
+        points = dice.normal(size=(7, 9))
+        one, two = (matching.distances(points + noise * dice.normal(size=(7, 9))) for _ in "ab")
+        fast, slow = (
+            find(one, two, np.random.default_rng(0)) for find in (matching.match, slow_match)
+        )
+        assert fast.tolist() == slow.tolist()
+
+
 def test_chance_counts_fixed_points():
     dice = np.random.default_rng(0)
     hits = np.array([(dice.permutation(6) == np.arange(6)).sum() for _ in range(20_000)])

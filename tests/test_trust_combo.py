@@ -20,11 +20,11 @@ def short():
     """A few templates and frames are enough for simulators."""
     trained, held = combo.templates()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(combo, "templates", lambda: (trained, held[:4]))
+        patch.setattr(combo, "templates", lambda: (trained, held[:7]))
         patch.setattr(combo, "COUNTS", (6, 60))
         patch.setattr(combo, "LIBRARY", {"smoke": 12})
         patch.setattr(combo, "FRAMES", 13)
-        patch.setattr(combo, "HELD_OUT", 4)
+        patch.setattr(combo, "HELD_OUT", 7)
         yield
 
 

@@ -76,7 +76,9 @@ def test_without_the_environment_recorded_pairs_are_the_ceiling(setting: Setting
 
 
 def test_without_recordings_it_is_not_applicable() -> None:
-    sat = sit(TASK, Environment.__new__(Environment), Setting("smoke"))
+    probe = Environment.__new__(Environment)
+    probe.name = "nowhere"
+    sat = sit(TASK, probe, Setting("smoke"))
     assert sat.verdict is None and "name their store" in sat.why
 
 

@@ -14,6 +14,7 @@ from worldloom.trust import recorded
 from worldloom.trust.clips import worst
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
+from worldloom.trust.tasks.doubt.nearest import Bank
 from worldloom.trust.tasks.doubt.task import STEPS, Doubter, DoubtTask, exchanged
 from worldloom.trust.worldprobe import WorldProbe, told
 
@@ -59,6 +60,54 @@ def test_steps_count_up_to_the_first_wrong_one(setting: Setting) -> None:
     assert {row.split for row in sat.rows} == {"dev", "same", "colours", "actions"}
     dev, same = ({r.cluster for r in sat.rows if r.split == s} for s in ("dev", "same"))
     assert not dev & same
+
+
+class Held(tuple):
+    """Moments, and the frames that were seen last."""
+
+    last: torch.Tensor
+
+
+class Feeling(Doubter):
+    """One that holds what it saw last, column by column."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return super().capabilities | {"features", "continue"}
+
+    def observe(self, clip, state=None) -> Held:  # type: ignore[override]
+        held = Held(super().observe(clip) if state is None else state)
+        held.last = clip.frames["main"][:, -1]
+        return held
+
+    def features(self, state, layer=None) -> torch.Tensor:
+        return state.last.float().mean(1).flatten(1)
+
+
+def test_a_world_with_features_is_held_against_what_it_holds_itself(setting: Setting) -> None:
+    sat = sit(replace(TASK, count=8), Feeling(setting), setting)
+    for row in sat.rows:
+        assert len(row.extra["near_features"]) == len(row.extra["doubt"])
+    far = {
+        split: np.mean([np.mean(r.extra["near_features"]) for r in sat.rows if r.split == split])
+        for split in ("same", "colours")
+    }
+    assert far["colours"] > 1.5 * far["same"], "exchanged colours were never held"
+    assert sat.verdict is not None
+    auroc, gain = (sat.verdict.figures[name] for name in ("auroc", "beyond_nearest"))
+    assert "in pixels" in auroc.why and "in features" in auroc.why and gain.why in auroc.why
+    bare = sit(replace(TASK, count=8), Doubter(setting), setting)
+    assert all("near_features" not in row.extra for row in bare.rows)
+    assert [row.extra["near"] for row in bare.rows] == [row.extra["near"] for row in sat.rows]
+
+
+def test_the_nearest_is_that_of_a_plain_search() -> None:
+    rng = np.random.default_rng(0)
+    keys, bank = rng.normal(size=(2, 3, 5)), rng.normal(size=(7, 5))
+    spread = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = Bank((bank - 1) / spread, np.ones(5), spread).far(keys)
+    gaps = np.linalg.norm((keys[:, :, None] - bank) / spread, axis=-1)
+    np.testing.assert_allclose(found, gaps.min(-1))
 
 
 def test_without_an_environment_other_actions_are_left_out(setting: Setting) -> None:

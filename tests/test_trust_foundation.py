@@ -1,7 +1,7 @@
 """Probes keep their promises, rows survive a killed process, and a sitting lines answers up."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +17,17 @@ from worldloom.trust.check import check_probe
 from worldloom.trust.rows import Row, Sheet
 from worldloom.trust.simulated import Simulated
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import Answer, Item, NotApplicable, Setting, Verdict, item_seed
+from worldloom.trust.task import (
+    HELD_OUT,
+    Answer,
+    Item,
+    NotApplicable,
+    Setting,
+    Verdict,
+    described,
+    item_seed,
+    train_seed,
+)
 
 
 class Fading(Simulated):
@@ -148,6 +158,85 @@ def test_rows_of_another_exam_are_refused(tmp_path: Path):
         sit(Fades(), Fading(), Setting(), out=tmp_path, identity="a")
 
 
+def test_rows_of_fewer_or_other_questions_are_refused(tmp_path: Path):
+    """As when a budget is changed: the same generator, the same version, another exam."""
+    sit(Fades(n=8), Fading(), Setting(), out=tmp_path)
+    before = (tmp_path / "fades.jsonl").read_bytes()
+    with pytest.raises(WorldloomError, match=r"with items 8 \(\w+\), this one has 10 \(\w+\)"):
+        sit(Fades(), Fading(), Setting(), out=tmp_path)
+
+    class Longer(Fades):
+        def items(self, setting):
+            return [replace(i, facts={**i.facts, "long": True}) for i in super().items(setting)]
+
+    with pytest.raises(WorldloomError, match=r"with items 8 \(\w+\), this one has 8 \(\w+\)"):
+        sit(Longer(n=8), Fading(), Setting(), out=tmp_path)
+    assert (tmp_path / "fades.jsonl").read_bytes() == before
+
+
+def test_rows_from_before_headers_named_their_questions_are_kept_where_they_are_the_same(
+    tmp_path: Path,
+):
+    class Asked(Fading):
+        def imagine(self, *args):
+            raise AssertionError("nothing is asked again")
+
+    head, whole = tmp_path / "fades.json", sit(Fades(n=8), Fading(), Setting(), out=tmp_path).rows
+    older = {k: v for k, v in json.loads(head.read_text()).items() if k != "items"}
+    head.write_text(json.dumps(older))
+    assert sit(Fades(n=8), Asked(), Setting(), out=tmp_path).rows == whole
+    assert json.loads(head.read_text()) == older
+    for other in (4, 10):
+        with pytest.raises(WorldloomError, match=f"8 answers to other questions than the {other} "):
+            sit(Fades(n=other), Asked(), Setting(), out=tmp_path)
+    lines = (tmp_path / "fades.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "fades.jsonl").write_text("".join(lines[:4]))
+    head.write_text(json.dumps({k: v for k, v in older.items() if k != "run"}))
+    assert sit(Fades(n=8), Fading(), Setting(), out=tmp_path).rows == whole, "goes on"
+    assert json.loads(head.read_text())["items"].startswith("8 (")
+
+
+def test_questions_are_described_alike_in_every_process():
+    facts = {"at": (1, 2.5), "of": {"b", "a"}, "who": object(), "more": {"x": [None]}}
+    items = [Item("0", "c", "test", 7, facts)]
+    assert described(items) == described([replace(items[0], facts={**facts, "who": object()})])
+    assert described(items) != described([replace(items[0], facts={**facts, "at": (1, 2)})])
+    assert described(items).startswith("1 (")
+
+
+@pytest.mark.parametrize("head", [b"[]", b"7", b'{"run": 3}', b"{", b"\xff\x00", b""])
+def test_a_header_that_is_none_is_named(tmp_path: Path, head: bytes):
+    (tmp_path / "fades.json").write_bytes(head)
+    with pytest.raises(WorldloomError, match=r"fades\.json` (cannot|is no|is of)"):
+        sit(Fades(), Fading(), Setting(), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"value": "high"},
+        {"value": float("nan")},
+        {"value": [1]},
+        {"null": []},
+        {"null": {"still": "none"}},
+        {"extra": 3},
+        {"cluster": None},
+        {"colour": "red"},
+    ],
+)
+def test_a_row_that_is_none_is_named(tmp_path: Path, spoil: dict):
+    sit(Fades(), Fading(), Setting(), out=tmp_path)
+    file = tmp_path / "fades.jsonl"
+    first, *rest = file.read_text().splitlines()
+    for torn in (json.dumps({**json.loads(first), **spoil}), "[]", "3"):
+        file.write_text("\n".join([torn, *rest]) + "\n")
+        with pytest.raises(WorldloomError, match="damaged in line 1"):
+            sit(Fades(), Fading(), Setting(), out=tmp_path)
+    file.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(WorldloomError, match="damaged in line 1"):
+        sit(Fades(), Fading(), Setting(), out=tmp_path)
+
+
 def test_a_damaged_line_is_named(tmp_path: Path):
     sit(Fades(), Fading(), Setting(), out=tmp_path)
     file = tmp_path / "fades.jsonl"
@@ -171,6 +260,39 @@ def test_equal_exams_have_equal_headers_outside_run(
     assert heads[0]["generator"] == "levels of seed 0" and heads[0]["suite"] == 1
 
 
+def test_the_time_of_interrupted_exams_is_added_up(tmp_path: Path, monkeypatch):
+    clock = count(step=10)
+    monkeypatch.setattr("worldloom.trust.sitting.time.monotonic", lambda: next(clock))
+
+    class Killed(Fades):
+        def answer(self, probe, items, prepared):
+            if items[0].key == "8":
+                raise KeyboardInterrupt
+            return super().answer(probe, items, prepared)
+
+    spent = lambda: json.loads((tmp_path / "fades.json").read_text())["run"]  # noqa: E731
+    with pytest.raises(KeyboardInterrupt):
+        sit(Killed(), Fading(), Setting(), out=tmp_path)
+    assert spent() == {"seconds": 20.0}, "two chunks, the clock is asked after each"
+    sit(Fades(), Fading(), Setting(), out=tmp_path)
+    assert spent() == {"seconds": 40.0, "finished": True}, "one more, and the end"
+    sit(Fades(), Fading(), Setting(), out=tmp_path)
+    assert spent() == {"seconds": 40.0, "finished": True}, "a finished exam takes no more"
+
+
+def test_who_lacks_something_has_a_header_that_says_what():
+    class Shy(Fading):
+        capabilities = frozenset({"score", "rollout"})
+
+    sat = sit(Fades(), Shy(name="shy"), Setting(seed=3), identity="w")
+    assert sat.missing == ("render",)
+    head = {k: sat.header[k] for k in ("world", "weights", "seed", "generator", "capabilities")}
+    assert head == {
+        **{"world": "shy", "weights": "w", "seed": 3, "generator": None},
+        "capabilities": ["rollout", "score"],
+    }
+
+
 def test_an_item_without_a_cluster_is_refused():
     class Lost(Fades):
         def items(self, setting):
@@ -190,6 +312,14 @@ def test_item_seeds_differ_by_task_split_index_and_exam():
     }
     assert len(seeds) == 24
     assert item_seed("a", "test", 0, Setting("smoke")) == item_seed("a", "test", 0, Setting("full"))
+
+
+def test_nothing_is_learned_from_an_exam_that_is_held_out():
+    for seed in (0, 5, HELD_OUT - 1):
+        own, held = Setting(seed=seed), Setting(seed=seed + HELD_OUT)
+        assert train_seed("a", "train", 3, own) == item_seed("a", "train", 3, own)
+        assert train_seed("a", "train", 3, held) == train_seed("a", "train", 3, own)
+        assert item_seed("a", "test", 3, held) != item_seed("a", "test", 3, own)
 
 
 def test_a_row_comes_back_as_it_was(tmp_path: Path):

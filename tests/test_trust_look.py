@@ -16,8 +16,8 @@ from worldloom.trust import recorded
 from worldloom.trust.probe import Rollout
 from worldloom.trust.recorded import Environment
 from worldloom.trust.sitting import sit
-from worldloom.trust.task import Setting
-from worldloom.trust.tasks.look import telling
+from worldloom.trust.task import Setting, described
+from worldloom.trust.tasks.look import task, telling
 from worldloom.trust.tasks.look.task import SEEN, Lengths, Look
 
 TASK = Look(count=6, updates=25, lengths=Lengths((8, 32), 4, 24))
@@ -27,6 +27,12 @@ TASK = Look(count=6, updates=25, lengths=Lengths((8, 32), 4, 24))
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     store = slider_store(tmp_path_factory.mktemp("slider") / "store", heldout=1.0)
     return Setting("smoke", store=store)
+
+
+def test_fewer_long_moments_are_another_exam(setting: Setting, monkeypatch) -> None:
+    before = described(TASK.items(setting))
+    monkeypatch.setitem(task.LONG, "smoke", 2)
+    assert described(TASK.items(setting)) != before
 
 
 @pytest.mark.slow

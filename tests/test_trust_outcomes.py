@@ -161,7 +161,7 @@ def test_weights_are_worth_what_samples_drawn_by_them_are_on_average():
 
 
 def test_on_paper_who_knows_the_chances_passes_and_who_knows_nothing_does_not(tmp_path: Path):
-    task = Outcomes(count=3)
+    task = Outcomes(count=4)
     items = task.items(SMOKE)
     assert paper.on_paper([task]) == [task]
     asked = task.ask(items[-1], tmp_path)
@@ -184,8 +184,10 @@ def test_on_paper_who_knows_the_chances_passes_and_who_knows_nothing_does_not(tm
         verdicts.append(verdict)
     assert verdicts[0].figures["energy"].value == pytest.approx(1, abs=0.1)
     assert verdicts[0].passed and not verdicts[1].passed
-    for bad in ([1.0], "x", [-1.0] * len(right[0]), [0.0] * len(right[0])):
-        with pytest.raises(Malformed, match="numbers, none negative"):
+    whole = [1.0] * (len(right[0]) - 1)
+    wild = [[*whole, bad] for bad in (float("nan"), 1e308, 10**400, "1", True, None, [1])]
+    for bad in ([1.0], "x", [-1.0] * len(right[0]), [0.0] * len(right[0]), None, {}, *wild):
+        with pytest.raises(Malformed, match=r"`.*`: expected .* numbers, none negative"):
             task.mark(items[:1], [bad])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from worldloom import cli
 from worldloom.errors import WorldloomError
 from worldloom.trust import paper
 from worldloom.trust.task import Setting
@@ -143,11 +144,21 @@ def spoil(tasks: dict[str, Any], task: str, answer: Any) -> dict[str, Any]:
         ("voe2d", [1, 2, 3], r"`permanence-0` is answered by \[1, 2, 3\], not by four numbers"),
         ("voe2d", [1, 2, 3, "4"], "not by four numbers"),
         ("voe2d", [1, 2, 3, True], "not by four numbers"),
+        ("voe2d", [1, 2, 3, float("nan")], "not by four numbers"),
+        ("voe2d", [1, 2, 3, 10**400], "not by four numbers"),
+        ("voe2d", [1e308, 1e308, 1e308, 1e308], "not by four numbers"),
+        ("voe2d", {"0": 1}, "not by four numbers"),
+        ("voe2d", None, "not by four numbers"),
         ("rooms", {"doors": []}, "not in the form"),
         ("rooms", {"doors": [["red"]], "areas": {}, "rooms": None}, "not pairs of colours"),
         ("rooms", {"doors": [["red", "mauve"]], "areas": {}, "rooms": 1}, "a colour 'mauve'"),
         ("rooms", {"doors": [], "areas": {"red": -1}, "rooms": 1}, "not numbers by colour"),
         ("rooms", {"doors": [], "areas": {}, "rooms": "many"}, "not a number or null"),
+        ("rooms", {"doors": [], "areas": {}, "rooms": 10**400}, "not a number or null"),
+        ("rooms", {"doors": [], "areas": {"red": float("inf")}, "rooms": 1}, "not numbers by"),
+        ("rooms", {"doors": [[["red"], {}]], "areas": {}, "rooms": 1}, "a colour \\['red'\\]"),
+        ("rooms", {"doors": {"red": "blue"}, "areas": {}, "rooms": 1}, "not pairs of colours"),
+        ("rooms", [[]], "not in the form"),
     ],
 )
 def test_a_malformed_answer_is_named(
@@ -156,6 +167,147 @@ def test_a_malformed_answer_is_named(
     blank = json.loads((exam / "example.json").read_text())["tasks"]
     with pytest.raises(WorldloomError, match=words):
         paper.grade(TASKS, write(exam, tmp_path / "a", spoil(blank, task, answer)))
+
+
+def changed(exam: Path, folder: Path, **facts: Any) -> Path:
+    """The same exam with something else in its questions.json, and the answers of the example."""
+    blank = json.loads((exam / "example.json").read_text())["tasks"]
+    write(exam, folder, blank)
+    asked = json.loads((exam / "questions.json").read_text())
+    (folder / "questions.json").write_text(json.dumps({**asked, **facts}))
+    return folder
+
+
+QUESTION = {"id": "1", "files": []}
+PART = {"version": 1, "generator": "x", "questions": [QUESTION]}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"budget": "huge"}, "damaged: there is no budget 'huge'"),
+        ({"budget": ["quick"]}, "damaged: there is no budget"),
+        ({"budget": None}, "damaged: there is no budget None"),
+        ({"seed": "0"}, "damaged: '0' is no seed"),
+        ({"seed": True}, "damaged: True is no seed"),
+        ({"seed": 0.5}, r"damaged: 0\.5 is no seed"),
+        ({"seed": 3}, "are of another version"),
+        ({"tasks": []}, "damaged: there are no tasks by name"),
+        ({"tasks": ["rooms"]}, "damaged: there are no tasks by name"),
+        ({"tasks": {}}, "damaged: there are no tasks by name"),
+        ({"tasks": {"rooms": []}}, "damaged: `rooms` has no version"),
+        ({"tasks": {"rooms": {}}}, "damaged: `rooms` has no version"),
+        ({"tasks": {"rooms": {**PART, "questions": {}}}}, "damaged: the questions of `rooms`"),
+        ({"tasks": {"rooms": {**PART, "questions": ["a"]}}}, "damaged: the questions of `rooms`"),
+        ({"tasks": {"rooms": {**PART, "questions": [{}]}}}, "damaged: the questions of `rooms`"),
+        ({"tasks": {"rooms": PART}}, "are of another version"),
+        ({"tasks": {"gravitas": PART}}, "asks of a task `gravitas`, known are rooms, voe2d"),
+        ({"suite": 9}, "no exam of this version"),
+        ({"format": None}, "no exam of this version"),
+    ],
+)
+def test_malformed_questions_are_named(exam: Path, tmp_path: Path, facts: Any, words: str):
+    with pytest.raises(WorldloomError, match=words):
+        paper.grade(TASKS, changed(exam, tmp_path / "a", **facts))
+
+
+def test_questions_left_out_or_asked_twice_are_no_exam(exam: Path, tmp_path: Path):
+    tasks = json.loads((exam / "questions.json").read_text())["tasks"]
+    for number, change in enumerate((lambda some: some[1:], lambda some: [*some, some[0]])):
+        part = {**tasks["rooms"], "questions": change(tasks["rooms"]["questions"])}
+        folder = changed(exam, tmp_path / str(number), tasks={**tasks, "rooms": part})
+        with pytest.raises(WorldloomError, match=r"`rooms` in .* are of another version"):
+            paper.grade(TASKS, folder)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"\x89PNG\r\n\x1a\n\x00\xff",
+        b"[" * 200_000,
+        b"null",
+        b"[]",
+        b'{"tasks": 3}',
+        b'{"tasks": {"rooms": [], "voe2d": {}}}',
+        b'{"tasks": {"rooms": {}, "voe2d": {}}}',
+        b'{"tasks": {"rooms": {}, "voe2d": {}}, "model": ["one"]}',
+        b'{"tasks": {"rooms": {}, "voe2d": {}}, "model": "\\ud800"}',
+        b'{"tasks": {"rooms": {}, "voe2d": {}}, "model": " "}',
+    ],
+)
+def test_files_that_are_anything_else_are_named(exam: Path, tmp_path: Path, junk: bytes):
+    folder = changed(exam, tmp_path / "a")
+    (folder / "answers.json").write_bytes(junk)
+    with pytest.raises(WorldloomError, match=r"answers\.json"):
+        paper.grade(TASKS, folder)
+    (folder / "questions.json").write_bytes(junk)
+    with pytest.raises(WorldloomError, match=r"questions\.json` (is no|is damaged)"):
+        paper.grade(TASKS, folder)
+
+
+def test_an_answer_that_stands_twice_is_refused(exam: Path, tmp_path: Path):
+    folder = changed(exam, tmp_path / "a")
+    told = (
+        (folder / "answers.json")
+        .read_text()
+        .replace('"permanence-0":', '"permanence-0": [1, 2, 3, 4], "permanence-0":')
+    )
+    (folder / "answers.json").write_text(told)
+    with pytest.raises(WorldloomError, match="`permanence-0` stands there twice"):
+        paper.grade(TASKS, folder)
+
+
+def test_rows_are_kept_and_a_mended_answer_is_marked_again(exam: Path, tmp_path: Path):
+    folder, rows = changed(exam, tmp_path / "a"), tmp_path / "rows"
+    paper.grade(TASKS, folder, out=rows)
+    before = (rows / "voe2d.jsonl").read_text()
+    assert len(before.splitlines()) == 7 and (rows / "rooms.jsonl").exists()
+    blank = json.loads((exam / "example.json").read_text())["tasks"]
+    write(exam, tmp_path / "b", {**blank, "voe2d": solved()["voe2d"]})
+    _, _, (_, quads) = paper.grade(TASKS, tmp_path / "b", out=rows)
+    assert (rows / "voe2d.jsonl").read_text() != before
+    assert all(row.value == 1 for row in quads.rows)
+
+
+@pytest.mark.slow
+def test_a_graded_report_says_how_it_is_graded_again(tmp_path: Path, capsys):
+    folder, out = tmp_path / "exam", tmp_path / "out"
+    words = ["eval", "--export", str(folder), "--tasks", "voe2d", "--budget", "smoke"]
+    assert cli.main(words) == 0
+    (folder / "answers.json").write_bytes((folder / "example.json").read_bytes())
+    assert cli.main(["eval", "--grade", str(folder)]) == 0
+    report = json.loads((folder / "graded" / "trust.json").read_text())
+    assert report["run"]["command"] == f"worldloom eval --grade {folder}"
+    assert f"worldloom eval --grade {folder}<" in (folder / "graded" / "trust.html").read_text()
+    assert (folder / "graded" / "rows" / "voe2d.jsonl").exists()
+    again = ["eval", "--grade", str(folder), "--tasks", "voe2d", "--out", str(out), "--fail-on"]
+    assert cli.main([*again, "voe2d"]) == 3, "who knows nothing does not pass"
+    report = json.loads((out / "trust.json").read_text())
+    assert report["run"]["command"] == (
+        f"worldloom eval --grade {folder} --tasks voe2d --out {out}"
+    )
+    capsys.readouterr()
+    assert cli.main(["eval", "--grade", str(folder), "--fail-on", "rooms"]) == 2
+    assert "`rooms` is to be passed, and is not among the tasks voe2d" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--export", "d", "--out", "e", "--json"], "--export has no use for --out and --json"),
+        (["--export", "d", "--fail-on", "rooms"], "--export has no use for --fail-on"),
+        (["--export", "d", "--training-seeds", "3"], "--export has no use for --training-seeds"),
+        (["--export", "d", "--workers", "2"], "--export has no use for --workers"),
+        (["--grade", "d", "--seed", "0"], "--grade has no use for --seed"),
+        (["--grade", "d", "--budget", "full"], "--grade has no use for --budget"),
+        (["--grade", "d", "--training-seeds", "3"], "--grade has no use for --training-seeds"),
+        (["--grade", "d", "--workers", "1"], "--grade has no use for --workers"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(words: list[str], said: str, capsys):
+    assert cli.main(["eval", *words]) == 2
+    assert said in capsys.readouterr().err and not Path("d").exists()
 
 
 def test_missing_answers_and_missing_files_are_named(exam: Path, tmp_path: Path):

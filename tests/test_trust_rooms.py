@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from worldloom.envs.rooms_plan import CLOSED, NOTHING, OPEN, make_plan
+from worldloom.trust.listed import all_tasks, named
 from worldloom.trust.sitting import sit
 from worldloom.trust.task import Setting
 from worldloom.trust.tasks.rooms import apartments, mappers, planreader, sketch
@@ -22,7 +23,7 @@ from worldloom.trust.tasks.rooms.apartments import (
 )
 from worldloom.trust.tasks.rooms.mappers import Mapper
 from worldloom.trust.tasks.rooms.planreader import confusion, matthews
-from worldloom.trust.tasks.rooms.task import ACTIONS, RoomsTask
+from worldloom.trust.tasks.rooms.task import ACTIONS, RoomsTask, by_moves
 
 SMOKE = Setting("smoke")
 
@@ -143,6 +144,29 @@ class Sighted:
     def features(self, state, layer=None):
         found = self.inner.features(state)
         return torch.rand(found.shape, generator=torch.Generator()) if self.blind else found
+
+
+def test_the_track_of_actions_is_asked_for_by_name(stitcher) -> None:
+    task = named("rooms_actions")
+    assert isinstance(task, RoomsTask) and task.name not in {one.name for one in all_tasks()}
+    assert task.fingerprint(SMOKE) != RoomsTask().fingerprint(SMOKE)
+    sat = sit(task, Mapper("stitcher", mappers.stitched), SMOKE)
+    assert sat.verdict and (sat.verdict.primary.value or 0) > 0.8
+    fault = task.faults()["forgetful"]
+    found = sit(task, fault.probe(SMOKE), SMOKE).verdict
+    assert found and fault.caught(found) and not fault.caught(sat.verdict)
+
+
+def test_on_paper_views_say_where_they_are_or_how_one_went_there(tmp_path) -> None:
+    asked: dict[str, Any] = {}
+    for task in (RoomsTask(), by_moves()):
+        flats = task.on_paper()
+        item = replace(flats.items(SMOKE)[0], seed=1)
+        (tmp_path / task.name).mkdir()
+        asked[task.name] = flats.ask(item, tmp_path / task.name)["poses"]
+    assert asked["rooms"][:2] == asked["rooms_actions"][:2]
+    assert asked["rooms"][2:] != asked["rooms_actions"][2:]
+    assert "the one before it" in by_moves().how and "the first one" in RoomsTask().how
 
 
 @pytest.mark.slow

@@ -3,13 +3,14 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from worldloom import cli
+from worldloom import cli, seeding
 from worldloom.actions import Action
 from worldloom.data.types import Clip
 from worldloom.errors import WorldloomError
@@ -21,10 +22,13 @@ from worldloom.trust.report import card, compare
 from worldloom.trust.report import profile as profile_
 from worldloom.trust.rows import Row
 from worldloom.trust.suite import Profile, run_suite
-from worldloom.trust.task import NotApplicable, Setting, Variants, variant
+from worldloom.trust.task import HELD_OUT, NotApplicable, Setting, Variants, variant
+from worldloom.trust.tasks.craft.learned import LearnedCraft
+from worldloom.trust.tasks.craft.task import Craft
 from worldloom.trust.tasks.motion import Motion
 from worldloom.trust.tasks.scenes import films
 from worldloom.trust.tasks.scenes.films import Film, FilmProbe
+from worldloom.trust.training import untrained_seeds
 from worldloom.trust.worldprobe import WorldProbe
 from worldloom.verbs import trust as verb
 from worldloom.world import Step, WorldSpec
@@ -82,17 +86,22 @@ class Told:
 
 @dataclass(frozen=True)
 class Short(Motion):
-    clips: int | None = 3
+    clips: int | None = 6
 
     def library(self, setting):
         return super().library(setting)[:5]
+
+
+IDENTITY = "films 01ab, doubt 77"
 
 
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory) -> tuple[Profile, Path]:
     out = tmp_path_factory.mktemp("trust")
     family = Told()
-    found = run_suite(FilmWorld(), [Short()], Setting("smoke"), out=out, family=family)
+    found = run_suite(
+        FilmWorld(), [Short()], Setting("smoke"), out=out, identity=IDENTITY, family=family
+    )
     assert family.asked == ("world",)
     card.publish(found, out)
     return found, out
@@ -105,22 +114,72 @@ def test_own_data_worlds_are_trained_and_stand_beside_untrained_ones(profile):
     row = json.loads((out / "rows" / "motion.jsonl").read_text().splitlines()[0])
     assert row["null"]["untrained_0"] > row["value"] == row["ceiling"]
     assert entry.header["world"] == "films's family on motion"
+    assert entry.header["weights"] == "films 01ab by told", "its family has no doubt"
+    assert found.doubt_fitted
 
 
 @pytest.mark.slow
 def test_the_same_exam_gives_the_same_json_outside_run(profile, tmp_path: Path):
-    found, _ = profile
-    again = run_suite(FilmWorld(), [Short()], Setting("smoke"), out=tmp_path, family=Told())
-    one, two = found.to_json(), again.to_json()
+    found, out = profile
+    again, resumed = (
+        run_suite(
+            FilmWorld(), [Short()], Setting("smoke"), out=to, identity=IDENTITY, family=Told()
+        )
+        for to in (tmp_path, out)
+    )
+    one, two, three = (p.to_json() for p in (found, again, resumed))
     # Seconds and machine stand there alone; two runs may well take as long as each other.
-    assert one.pop("run").keys() == two.pop("run").keys()
-    assert json.dumps(one) == json.dumps(two)
+    runs = [told.pop("run") for told in (one, two, three)]
+    assert runs[0].keys() == runs[1].keys()
+    assert json.dumps(one) == json.dumps(two) == json.dumps(three)
+    assert "seconds" not in json.dumps(one)
+    assert runs[2]["task_seconds"] == runs[0]["task_seconds"], "what was asked is not asked anew"
+    assert runs[0]["seconds"] == pytest.approx(runs[0]["task_seconds"]["motion"], abs=0.1)
+    assert {"machine", "system", "python", "commit", "training_seconds"} <= runs[0].keys()
+
+
+def test_nulls_and_untrained_networks_stand_beside_every_figure(profile):
+    found, out = profile
+    entry = found.entries[0]
+    nulls = entry.nulls["skill_outside"]
+    names = ["nearest", "nearest_shifted", "copy_last", "constant_velocity", "untrained_0"]
+    assert list(nulls) == names
+    best = entry.figures["skill_outside"].why.split("`")[1]
+    assert nulls[best] == 0, "the null that the figure is measured by"
+    rows = [json.loads(x) for x in (out / "rows" / "motion.jsonl").read_text().splitlines()]
+    raw = np.mean([row["null"]["untrained_0"] for row in rows if row["split"] == "id"])
+    assert entry.nulls["error_id"]["untrained_0"] == pytest.approx(raw)
+    kept = json.loads((out / "trust.json").read_text())["tasks"]["motion"]["figures"]
+    assert kept["error_id"]["nulls"] == entry.nulls["error_id"]
+    page, text = (out / "trust.html").read_text(), found.to_text()
+    assert "Nulls, skill outside: nearest " in page and "nulls: nearest " in text
+    assert "untrained (1 seed) " in page and "untrained (1 seed) " in " ".join(text.split())
+    assert profile_.Profile.load(out).entries[0].nulls == entry.nulls
+
+
+def test_a_page_says_who_sat_a_task_and_how_it_is_sat_again(profile):
+    found, out = profile
+    entry, page = found.entries[0], (out / "trust.html").read_text()
+    assert entry.training == {
+        "recipe": "told",
+        "recordings": {"": 5},
+        "seeds": [0],
+        "untrained_seeds": list(untrained_seeds(Setting("smoke"))),
+    }
+    assert "Sat by a freshly trained world of its family, not by these weights: told, on 5" in page
+    assert "--seed 0 --tasks motion</code>" in page
+    lost = replace(entry, training_seconds=None)
+    assert "how long that took was not written down" in profile_.sitter(lost)
+    itself = replace(entry, training={})
+    assert profile_.sitter(itself) == ""
+    shown = card.render(replace(found, entries=(itself,)), out)
+    assert "Sat by films&#x27;s family on motion itself." in shown
 
 
 def test_text_and_page_show_null_and_ceiling_and_no_overall_score(profile):
     found, out = profile
     text, page = (out / "trust.txt").read_text(), (out / "trust.html").read_text()
-    assert "motion" in text and "null 0.00, ceiling 1.00; n 3" in text
+    assert "motion" in text and "null 0.00, ceiling 1.00; n 6" in text
     assert "The claim: it knows how things move" in page and "<script" not in page
     assert json.loads((out / "trust.json").read_text()) == json.loads(json.dumps(found.to_json()))
 
@@ -137,7 +196,9 @@ def test_nothing_is_trained_for_a_task_that_asks_for_what_the_world_cannot(tmp_p
     (entry,) = run_suite(
         FilmWorld(), [inside], Setting("smoke", 0, tmp_path), out=tmp_path, family=told
     ).entries
-    assert "features" in entry.why and told.asked == () and not (tmp_path / "own").exists()
+    assert "features" in entry.why and entry.missing == ("features",)
+    assert entry.header["world"] == "films" and entry.header["generator"] is None
+    assert told.asked == () and not (tmp_path / "own").exists()
 
 
 @pytest.mark.slow
@@ -158,7 +219,7 @@ def test_trainings_stand_beside_each_other_and_are_never_pooled(tmp_path: Path):
     assert entry.passed and entry.trainings == (True, False)
     found = entry.spreads["error_id"]
     assert found.values[0] < found.values[1]
-    assert entry.figures["error_id"].n == 3, "n counts clips"
+    assert entry.figures["error_id"].n == 6, "n counts clips"
     assert found.deviation > 0 and found.low < sum(found.values) / 2 < found.high
     assert "1 of 2 trainings passed" in "\n".join(profile_._told(entry))
     first, second = (
@@ -259,7 +320,7 @@ def test_a_clip_of_other_frames_or_actions_is_refused():
 
 
 def test_what_went_worst_is_shown_beside_the_truth(profile, tmp_path: Path):
-    task, setting = Short(), Setting("smoke")
+    task, setting = Short(clips=3), Setting("smoke")
     rows = [
         Row("motion", 1, item.key, item.key, item.split, 0, float(i), {}, 0.0)
         for i, item in enumerate(task.items(setting))
@@ -289,6 +350,9 @@ def test_how_many_clusters_a_fine_interval_takes():
     figure = Figure(0.5, 0.4, 0.6, "1", 100, 0.0, 1.0)
     assert profile_.needed(figure) == 400, "half of the width takes four times as many"
     assert profile_.needed(replace(figure, ceiling=None)) is None
+    alike = replace(figure, low=0.5, high=0.5)
+    assert profile_.needed(alike) is profile_.detects(alike) is None, "no width tells nothing"
+    assert profile_.power(alike) == "n 100" and "fine with 400" in profile_.power(figure)
     assert statistics.clusters_for(0.1, 100, wanted=0.1) == 100
     for rate, wanted in ((0.5, 0.1), (0.9, 0.03), (0.5, 0.5)):
         n = statistics.items_for(rate, wanted=wanted)
@@ -316,6 +380,42 @@ def test_variants_are_taken_out_by_name_and_the_last_one_answers():
     assert both.name == "two" and "render" in both.capabilities
 
 
+OWN: list[Any] = [task for task in [*all_tasks(), LearnedCraft(Craft())] if task.own_data]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", OWN, ids=lambda task: task.name)
+def test_what_is_learned_from_is_never_drawn_from_an_exam_that_is_held_out(
+    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Every seed that a generator of lessons draws comes of a seed below the range."""
+    drawn: list[int] = []
+    stream = seeding.stream
+
+    def watched(seed: int, name: str, index: int = 0) -> int:
+        drawn.append(seed) if name.startswith("suite ") else None
+        return stream(seed, name, index)
+
+    monkeypatch.setattr(seeding, "stream", watched)
+    held = Setting("smoke", HELD_OUT + 7)
+    task.recordings(tmp_path / "own", held)
+    assert 7 in drawn and max(drawn) < HELD_OUT
+    drawn.clear()
+    try:
+        task.items(held)
+    except NotApplicable:
+        return
+    assert held.seed in drawn, "what is asked is"
+
+
+def test_a_report_says_that_its_exam_was_held_out(profile):
+    found, out = profile
+    held = replace(found, seed=HELD_OUT)
+    assert f"seed {HELD_OUT}, held out)" in held.to_text() and "held out" not in found.to_text()
+    assert held.to_json()["held_out"] is True and found.to_json()["held_out"] is False
+    assert "an exam of the held-out range" in card.render(held, out)
+
+
 def test_tasks_are_named_or_anyones():
     assert [named(task.name).name for task in all_tasks()] == [task.name for task in all_tasks()]
     assert named("test_trust_suite:Short").name == "motion"
@@ -323,7 +423,7 @@ def test_tasks_are_named_or_anyones():
         named("gravitas")
     with pytest.raises(WorldloomError, match="was not found"):
         named("test_trust_suite:Nothing")
-    with pytest.raises(WorldloomError, match="lacks name, claim, requires, answer"):
+    with pytest.raises(WorldloomError, match="lacks name, version, claim"):
         named("test_trust_suite:Told2")
 
 

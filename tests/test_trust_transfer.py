@@ -138,7 +138,7 @@ def test_an_autoencoder_learns_to_draw_again():
 @pytest.mark.slow
 def test_the_true_state_earns_and_with_shuffled_labels_it_earns_what_chance_does():
     rows = sat(
-        Extent(24, (0.5, 1.0), 40, 16, 48, 2, 200, 0, 0),
+        Extent(24, (0.5, 1.0), 40, 32, 48, 2, 200, 0, 0),
         "stack",
         "blind",
         "image",
@@ -147,7 +147,7 @@ def test_the_true_state_earns_and_with_shuffled_labels_it_earns_what_chance_does
     found, fault = verdict(rows), Transfer().faults()["shuffled_labels"]
     assert found.passed and not fault.caught(found)
     assert fault.caught(verdict(rows, "shuffled_labels"))
-    assert found.figures["gain"].n == 16
+    assert found.figures["gain"].n == 32
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ OTHERS = {
         "trust:trust", "Asks what a world knows, task by task, beside nulls and ceilings."
     ),
     "compare": Verb(
-        "trust:compare", "Lines up the trust reports of several worlds, with intervals."
+        "trust:compare",
+        "Lines up the trust reports of several worlds, and tests whether their answers differ.",
     ),
     "record": Verb("store:record", "Records episodes of an environment into a store."),
     "data": Verb("store:data", "Shows what a store holds."),

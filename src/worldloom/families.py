@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from worldloom import seeding
 from worldloom.configs import Size, nano
 from worldloom.data.store import Store
 from worldloom.errors import WorldloomError
 from worldloom.hub import (
+    doubt_folder,
     load_agent,
     load_policy,
     load_tokenizer,
@@ -31,8 +31,8 @@ from worldloom.train.setup import Options
 from worldloom.train.tokenizer import train_tokenizer
 from worldloom.trust.named import make_named
 from worldloom.trust.sitting import Tell
-from worldloom.trust.suite import Family
-from worldloom.trust.task import Budget, Setting
+from worldloom.trust.task import Budget, Setting, training_seed
+from worldloom.trust.training import Family
 from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
 
@@ -41,6 +41,11 @@ STEPS: Mapping[Budget, int] = {"smoke": 4, "quick": 1500, "full": 12_000}
 NARROW: Mapping[str, int] = {"width": 32, "heads": 2, "kv_heads": 2, "hidden": 64}
 """A third of nano's width, for smoke: what learns in four updates need not be able to."""
 DRAWN = Sampler(passes=2)
+WORDS: Mapping[str, str] = {
+    "persistence": "worldloom.plain:Persistence",
+    "nearest": "worldloom.plain:NearestClip",
+}
+"""Families that have a short name."""
 START = 0.02
 """Spread of an untrained head; as training begins it is zero, and such a world sees nothing."""
 
@@ -50,6 +55,11 @@ class Nano:
     """Size nano: patches for tokens, shortcut forcing, minutes to an hour on one core."""
 
     name: str = "nano"
+
+    def words(self, setting: Setting) -> str:
+        """The recipe and how long it trains."""
+        narrow = f", {NARROW['width']} wide" if setting.budget == "smoke" else ""
+        return f"{self.name}{narrow}, {STEPS[setting.budget]:,} updates"
 
     def size(self, store: Store, setting: Setting) -> Size:
         """What is trained on a store, in clips no longer than its episodes."""
@@ -90,13 +100,6 @@ class Nano:
         return Opened(DreamWorld(load_tokenizer(folder), fresh, trained.spec, DRAWN))
 
 
-def training_seed(setting: Setting) -> int:
-    """The seed of a training: that of the exam itself for the first one."""
-    if not setting.training:
-        return setting.seed
-    return seeding.stream(setting.seed, "training", setting.training) % 2**31
-
-
 def family_of(world: World) -> Nano | str:
     """The recipe for worlds like this one, or why there is none."""
     if isinstance(world, DreamWorld):
@@ -118,9 +121,12 @@ def agent_of(run: Path) -> WorldProbe | None:
 
 
 def identity_of(run: Path, world: DreamWorld) -> str:
-    """Tells a world and the agent in it from every other."""
+    """Tells a world from every other, with what was fitted to it: agents, and doubt of either."""
     agents = [name for name in ("agent", "dream") if (run / name / "weights.safetensors").exists()]
-    own = [f"{name} {weights_hash(run / name)}" for name in agents]
+    doubts = [doubt_folder(run, of).name for of in agents]
+    doubts = ["doubt" if world.doubt is not None else "", *doubts]
+    parts = [*agents, *(d for d in doubts if d and (run / d / "weights.safetensors").exists())]
+    own = [f"{name} {weights_hash(run / name)}" for name in parts]
     return ", ".join([world_identity(run, world), *own])
 
 
@@ -128,7 +134,7 @@ def grown(name: str, setting: Setting, tell: Tell) -> tuple[World, str, Family]:
     """A world of anyone's family, trained on the recordings of the exam.
 
     Args:
-      name: of the family, `module:Class`.
+      name: of the family, `module:Class` or one of `WORDS`.
       setting: of the exam; the world is kept in its folder.
       tell: progress.
 
@@ -145,7 +151,8 @@ def grown(name: str, setting: Setting, tell: Tell) -> tuple[World, str, Family]:
             code=2,
         )
     parts = ("name", "train", "untrained")
-    family: Family = make_named(name, "family of worlds", parts, "worldloom.trust.suite.Family")
+    known = WORDS.get(name, name)
+    family: Family = make_named(known, "family of worlds", parts, "worldloom.trust.training.Family")
     place = f"{setting.store.path.name}-{setting.budget}-{setting.seed}"
     folder = setting.folder / "own" / place
     world = family.train(setting.store, folder, setting, tell)

@@ -22,10 +22,9 @@ from worldloom.data.files import replace_file
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.errors import need
-from worldloom.families import training_seed
 from worldloom.train.checkpoint import load_strictly, read_tensors, write_tensors
 from worldloom.trust.sitting import Tell
-from worldloom.trust.task import Budget, Setting
+from worldloom.trust.task import Budget, Setting, training_seed
 from worldloom.world import Step, WorldSpec
 
 STEPS: Mapping[Budget, int] = {"smoke": 4, "quick": 600, "full": 6000}
@@ -260,6 +259,10 @@ class Dreamer:
 
     steps: int | None = None
     name: str = "TorchRL's DreamerV3"
+
+    def words(self, setting: Setting) -> str:
+        """The recipe and how long it trains."""
+        return f"{self.name}, {self.steps or STEPS[setting.budget]:,} updates"
 
     def train(self, store: Store, folder: Path, setting: Setting, tell: Tell) -> DreamerWorld:
         """The world trained on a store, or the one that is in `folder`."""

@@ -6,7 +6,9 @@ section 3.2; the ring is ours). Knows tensors; not how anything was trained.
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import torch
@@ -24,7 +26,7 @@ from worldloom.models.dream_state import DreamMark, DreamState
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
 from worldloom.models.tokenizer import Tokenizer
-from worldloom.models.walk import Walk
+from worldloom.models.walk import Walk, Watch
 from worldloom.seeding import noise
 from worldloom.world import Step, WorldSpec, require_start
 
@@ -74,6 +76,7 @@ class DreamWorld:
             )
         self._committed = round(self.sampler.context * grid)  # index of the context's level
         self._step: Callable[[DreamState, Tensor], None] = self.advance
+        self._walker: Callable[..., Walk] = Walk
 
     def to(self, device: str | torch.device) -> Self:
         """Moves all weights."""
@@ -85,6 +88,19 @@ class DreamWorld:
     def advance_by(self, engine: Callable[[DreamState, Tensor], None]) -> None:
         """From now on `step` has `engine` do what `advance` does."""
         self._step = engine
+
+    def watched(self, watch: Watch) -> Self:
+        """The same world, with somebody who sees, and may change, what every block leaves.
+
+        Its steps are done by no engine: what has been captured has nobody watching.
+
+        Args:
+          watch: as of `Walk`; hears of every pass of every frame, those that commit included.
+        """
+        other = copy(self)
+        other._walker = partial(Walk, watch=watch)
+        other._step = other.advance
+        return other
 
     @property
     def device(self) -> torch.device:
@@ -198,7 +214,7 @@ class DreamWorld:
         return self.tokenizer.snap(latents) if self.sampler.snap else latents
 
     def _walk(self, state: DreamState, token: Tensor) -> Walk:
-        return Walk(self.dynamics, token, state.ring.past(), state.before)
+        return self._walker(self.dynamics, token, state.ring.past(), state.before)
 
     def _mind(self, clip: Clip, rows: int) -> Mind | None:
         """Agents that have seen nothing yet, with the clip's tasks."""

@@ -6,6 +6,7 @@ written in place, and what all passes of a frame share is computed once. For inf
 only: nothing here has a gradient. `Dynamics.forward` is the judge of it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from worldloom.models.dynamics import Dynamics
 
 _ALL = slice(None)
 
+Watch = Callable[[int, Tensor], Tensor]
+"""Takes the number of a block and what it leaves, any of `[B, n, W]`; gives what goes on."""
+
 
 class Walk:
     """The passes of one frame of every row, whose past is cached.
@@ -28,12 +32,22 @@ class Walk:
       past: what the frame reads of its past; the place of its own keys is overwritten.
       before: `[B, N, copy * D]` the last committed frames, newest first, zeros before the
         first.
+      watch: sees, and may change, what every block leaves `[B, n, W]`, n the slots that it
+        computes, and under the number after the last block's what the head reads `[B, N, W]`.
+        Memory that it is given is written over later. None: nobody looks.
 
     Attributes:
       read: `[B, N, W]` what the model's head read in the newest denoising pass, float32.
     """
 
-    def __init__(self, model: Dynamics, action: Tensor, past: Past, before: Tensor) -> None:
+    def __init__(
+        self,
+        model: Dynamics,
+        action: Tensor,
+        past: Past,
+        before: Tensor,
+        watch: Watch | None = None,
+    ) -> None:
         self._model, self._past = model, past
         shape = model.shape
         self._rows, self._dim = len(action), shape.width // shape.heads
@@ -57,6 +71,10 @@ class Walk:
         self._base = base
         self.read = base.new_empty(0, dtype=torch.float32)
         self._said: list[tuple[Tensor, Tensor]] | None = None
+        self._watch = watch
+        # Chosen here, so that the passes of a frame that nobody watches ask nothing.
+        self._end = self._feed if watch is None else self._watched_feed
+        self._show = self._reads if watch is None else self._watched_reads
 
     def denoise(self, noisy: Tensor, signal: int, size: int) -> Tensor:
         """One denoising pass.
@@ -74,7 +92,7 @@ class Walk:
         x = x.view(self._rows, -1, shape.width)
         if x.shape[1] == shape.slots:
             x = x[:, 2 : 2 + shape.tokens]
-        self.read = self._norm(x, -1).float()
+        self.read = self._show(x)
         return F.linear(self.read, model.head.weight.float(), model.head.bias.float())
 
     def remember(self, latents: Tensor, signal: int, size: int) -> list[tuple[Tensor, Tensor]]:
@@ -121,7 +139,7 @@ class Walk:
                 fresh.append(memory)
             else:
                 x = self._space(index, x)
-            x = self._feed(index, x)
+            x = self._end(index, x)
         return x, fresh
 
     def _space(self, index: int, x: Tensor) -> Tensor:
@@ -162,6 +180,21 @@ class Walk:
         weights, seen = self._weights[index], self._norm(x, 2 * index + 1)
         inner = F.silu(torch.mm(seen, weights.gate), inplace=True)
         return x.addmm_(inner.mul_(torch.mm(seen, weights.up)), weights.down)
+
+    def _watched_feed(self, index: int, x: Tensor) -> Tensor:
+        """`_feed`, and then whoever watches."""
+        assert self._watch is not None, "chosen only where somebody watches"
+        ended = self._feed(index, x).view(self._rows, -1, self._model.shape.width)
+        return self._watch(index, ended).reshape(x.shape)
+
+    def _reads(self, x: Tensor) -> Tensor:
+        """What the head reads of the latents' slots `[B, N, W]`, float32."""
+        return self._norm(x, -1).float()
+
+    def _watched_reads(self, x: Tensor) -> Tensor:
+        """`_reads`, and then whoever watches."""
+        assert self._watch is not None, "chosen only where somebody watches"
+        return self._watch(self._model.shape.layers, self._reads(x))
 
     def _project(self, index: int, x: Tensor, first: int = 0) -> tuple[Tensor, ...]:
         """`[B * n, W]` to q `[B, n, H, d]` and k, v `[B, n, Hkv, d]`, q and k normalised.

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from PIL import Image
@@ -26,9 +26,11 @@ from worldloom.errors import WorldloomError
 from worldloom.evaluate.report import save
 from worldloom.trust.probe import Probe
 from worldloom.trust.sitting import Sat, Tell, sit
-from worldloom.trust.task import SUITE, Answer, Item, Setting, Task
+from worldloom.trust.task import SUITE, Answer, Budget, Item, Setting, Task
 
 FORMAT = 1
+LARGEST = 1e100
+"""Numbers of answers are smaller, so that no sum of them is infinite."""
 README = """# An exam
 
 `questions.json` names the pictures of every question, and says under `how` what is asked and
@@ -178,16 +180,52 @@ def read_exam(folder: Path) -> dict[str, Any]:
     exam = _json(path, hint)
     wants = {"format": FORMAT, "suite": SUITE}
     found = {key: exam.get(key) for key in wants} if isinstance(exam, dict) else {}
-    if found != wants or not {"budget", "seed", "tasks"} <= set(exam):
+    if found != wants:
         raise WorldloomError(f"`{path}` is no exam of this version: {found}, not {wants}", hint)
+    wrong = _wrong(exam)
+    if wrong:
+        raise WorldloomError(f"`{path}` is damaged: {wrong}", hint)
     return exam
 
 
+def _wrong(exam: Mapping[str, Any]) -> str:
+    """What is wrong with the contents of `questions.json`, in words; empty where nothing is."""
+    budget, seed, tasks = (exam.get(key) for key in ("budget", "seed", "tasks"))
+    if budget not in get_args(Budget):
+        return f"there is no budget {budget!r:.40}"
+    if type(seed) is not int:
+        return f"{seed!r:.40} is no seed"
+    if not isinstance(tasks, dict) or not tasks:
+        return "there are no tasks by name"
+    for name, part in tasks.items():
+        if not isinstance(part, dict) or not {"version", "generator", "questions"} <= set(part):
+            return f"`{name}` has no version, generator and questions"
+        asked = part["questions"]
+        if not isinstance(asked, list) or not all(isinstance(q, dict) and "id" in q for q in asked):
+            return f"the questions of `{name}` are no list of questions with ids"
+    return ""
+
+
 def _json(path: Path, hint: str) -> Any:
+    """What a file says; a name that stands twice in one place is refused, as one would be lost."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
+        return json.loads(path.read_bytes(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
         raise WorldloomError(f"`{path}` is no JSON: {error}", hint) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"`{twice}` stands there twice")
+    return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether an answer is a number that can be reckoned with; true and infinity are none."""
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
 @dataclass(frozen=True)
@@ -228,7 +266,11 @@ class Marked:
 
 
 def grade(
-    tasks: Sequence[Written], folder: Path, tell: Tell = lambda share, words: None
+    tasks: Sequence[Written],
+    folder: Path,
+    tell: Tell = lambda share, words: None,
+    *,
+    out: Path | None = None,
 ) -> tuple[str, Setting, list[Sat]]:
     """Marks `answers.json` of an exam.
 
@@ -236,6 +278,7 @@ def grade(
       tasks: that the exam may be of.
       folder: of the exam.
       tell: progress.
+      out: folder for the rows, written anew; None keeps them in memory only.
 
     Returns:
       The name of who sat it, the circumstances of the exam, and the outcome of each task.
@@ -246,30 +289,42 @@ def grade(
     exam = read_exam(folder)
     setting = Setting(exam["budget"], exam["seed"])
     known = {task.name: task for task in tasks}
-    model, answers = _answers(folder, exam)
-    sat = []
     for name, part in exam["tasks"].items():
         if name not in known:
-            raise WorldloomError(f"`{folder}` asks of a task `{name}`", f"known: {list(known)}")
-        task = known[name]
-        if part["generator"] != task.fingerprint(setting) or part["version"] != task.version:
             raise WorldloomError(
-                f"the questions of `{name}` in `{folder}` are of another version of it",
-                f"worldloom eval --export {folder}.new",
+                f"`{folder}` asks of a task `{name}`, known are {', '.join(known)}",
+                "name all of its tasks with --tasks, or none",
             )
+        _check_same(folder, known[name], part, setting)
+    model, answers = _answers(folder, exam)
+    for name, part in exam["tasks"].items():
+        _check_complete(folder, name, [q["id"] for q in part["questions"]], answers[name])
+    sat = []
+    for name in exam["tasks"]:
         given = answers[name]
-        _check_complete(folder, name, [q["id"] for q in part["questions"]], given)
         identity = hashlib.blake2b(json.dumps(given).encode(), digest_size=6).hexdigest()
-        writer: Any = Writer(model, given, task.requires)
-        marked: Any = Marked(task)
+        writer: Any = Writer(model, given, known[name].requires)
+        marked: Any = Marked(known[name])
+        if out is not None:  # whoever mends an answer is marked again
+            (out / f"{name}.json").unlink(missing_ok=True)
         try:
-            sat.append(sit(marked, writer, setting, identity=identity, tell=tell))
+            sat.append(sit(marked, writer, setting, out=out, identity=identity, tell=tell))
         except Malformed as error:
             raise WorldloomError(
                 f"`{folder / 'answers.json'}`, {name}: {error}",
                 f"compare {folder / 'example.json'}",
             ) from error
     return model, setting, sat
+
+
+def _check_same(folder: Path, task: Written, part: Mapping[str, Any], setting: Setting) -> None:
+    """Raises where an exam asks other questions than the task does now."""
+    same = part["generator"] == task.fingerprint(setting) and part["version"] == task.version
+    if not same or [q["id"] for q in part["questions"]] != [i.key for i in task.items(setting)]:
+        raise WorldloomError(
+            f"the questions of `{task.name}` in `{folder}` are of another version of it",
+            f"worldloom eval --export {folder}.new",
+        )
 
 
 def _answers(folder: Path, exam: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -284,7 +339,10 @@ def _answers(folder: Path, exam: Mapping[str, Any]) -> tuple[str, Mapping[str, A
     lost = [name for name in exam["tasks"] if name not in tasks]
     if lost:
         raise WorldloomError(f"`{path}` has no answers of the task `{lost[0]}`", hint)
-    return str(found.get("model", folder.name)), tasks
+    model = found.get("model", folder.resolve().name)
+    if not isinstance(model, str) or not model.strip() or not model.isprintable():
+        raise WorldloomError(f'`{path}` names {model!r:.40} under "model", and no one', hint)
+    return model, tasks
 
 
 def _check_complete(folder: Path, task: str, asked: Sequence[str], given: Mapping) -> None:

@@ -148,6 +148,11 @@ def moments_of(store: Store, items: Sequence[Item], frames: int) -> list[Moment]
     return [_read(store, i.facts["episode"], i.facts["start"], frames) for i in items]
 
 
+def moment(store: Store, episode: str, start: int, frames: int) -> Moment:
+    """A context that begins at a frame of an episode, and so many frames after it."""
+    return _read(store, episode, start, frames)
+
+
 def moment_at(store: Store, window: Window) -> Moment:
     """The moment of a window."""
     return _read(store, window.episode, window.start, window.length, window.context)

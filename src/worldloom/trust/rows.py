@@ -8,6 +8,7 @@ half written is dropped and answered again.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,8 @@ from typing import Any
 
 from worldloom.data.files import replace_file
 from worldloom.errors import WorldloomError
+
+HINT = "give another folder with --out, or remove it"
 
 
 @dataclass(frozen=True)
@@ -83,27 +86,43 @@ class Sheet:
         return dict(self._head)
 
     def _refuse_other(self, header: Mapping[str, Any]) -> None:
-        hint = "give another folder with --out, or remove it"
-        try:
-            there = json.loads(self.head.read_text())
-        except ValueError as error:
-            raise WorldloomError(f"`{self.head}` cannot be read: {error}", hint) from error
+        there = self._read_head()
         for key, value in header.items():
             other = there.get(key)
             if key != "run" and other != value:
                 raise WorldloomError(
-                    f"`{self.head}` is of an exam with {key} {other}, this one has {value}", hint
+                    f"`{self.head}` is of an exam with {key} {other}, this one has {value}", HINT
                 )
         self._head = there
+
+    def _refuse_others(self, keys: Sequence[str], asked: Sequence[str]) -> None:
+        """Compares rows with what is asked, where an older header does not say what was asked."""
+        finished = keys and "finished" in self._head.get("run", {})
+        if list(keys) == list(asked if finished else asked[: len(keys)]):
+            return
+        raise WorldloomError(
+            f"`{self.lines}` holds {len(keys)} answers to other questions than the {len(asked)} "
+            "of this exam",
+            HINT,
+        )
+
+    def _read_head(self) -> dict[str, Any]:
+        try:
+            there = json.loads(self.head.read_text())
+        except ValueError as error:
+            raise WorldloomError(f"`{self.head}` cannot be read: {error}", HINT) from error
+        if not isinstance(there, dict) or not isinstance(there.get("run", {}), dict):
+            raise WorldloomError(f"`{self.head}` is no header of rows: {there!r:.60}", HINT)
+        return there
 
     def _read(self) -> list[Row]:
         if not self.lines.exists():
             return []
-        *whole, torn = self.lines.read_text().split("\n")
+        *whole, torn = self.lines.read_bytes().split(b"\n")
         rows = []
         for number, line in enumerate(whole, 1):
             try:
-                rows.append(Row(**json.loads(line)))
+                rows.append(_row_of(line))
             except (ValueError, TypeError) as error:
                 raise WorldloomError(
                     f"`{self.lines}` is damaged in line {number}: {error}",
@@ -113,13 +132,23 @@ class Sheet:
             self._rewrite(rows)
         return rows
 
-    def keep_whole(self, chunks: Sequence[Sequence[str]]) -> int:
+    def keep_whole(self, chunks: Sequence[Sequence[str]], items: str = "") -> int:
         """Drops rows of a chunk that is not complete; returns how many chunks are.
 
         Args:
           chunks: keys of the items that are answered together, in order.
+          items: what tells these questions from others; rows of others are refused.
+
+        Raises:
+          WorldloomError: the rows answer other questions.
         """
         keys = [row.sample for row in self.rows]
+        if "items" in self._head:
+            self._refuse_other({"items": items})
+        else:
+            self._refuse_others(keys, [key for chunk in chunks for key in chunk])
+            if "finished" not in self._head.get("run", {}):
+                self.note({**self._head, "items": items})
         done = place = 0
         for chunk in chunks:
             if keys[place : place + len(chunk)] != list(chunk):
@@ -140,6 +169,19 @@ class Sheet:
     def _rewrite(self, rows: Sequence[Row]) -> None:
         replace_file(self.lines, "".join(_line(row) for row in rows).encode())
         self.rows = list(rows)
+
+
+def _row_of(line: bytes) -> Row:
+    """The row of a line, whose fields are of their kinds."""
+    row = Row(**json.loads(line))
+    if not isinstance(row.null, dict) or not isinstance(row.extra, dict):
+        raise ValueError("`null` and `extra` are not both by name")
+    for number in (row.value, row.ceiling, *row.null.values()):
+        if number is not None and not math.isfinite(number):
+            raise ValueError(f"{number} is no number")
+    if not all(isinstance(word, str) for word in (row.task, row.sample, row.cluster, row.split)):
+        raise ValueError("task, sample, cluster and split are not all words")
+    return row
 
 
 def _line(row: Row) -> str:

@@ -13,7 +13,16 @@ from typing import Any
 from worldloom.errors import WorldloomError
 from worldloom.trust.probe import Probe, lacking
 from worldloom.trust.rows import Row, Sheet
-from worldloom.trust.task import SUITE, Answer, Item, NotApplicable, Setting, Task, Verdict
+from worldloom.trust.task import (
+    SUITE,
+    Answer,
+    Item,
+    NotApplicable,
+    Setting,
+    Task,
+    Verdict,
+    described,
+)
 
 FORMAT = 1
 
@@ -30,7 +39,8 @@ class Sat:
       verdict: None where the task is not applicable.
       why: the reason, where it is not.
       rows: one a sample.
-      header: of the rows.
+      header: of the rows, or who was not asked.
+      missing: capabilities that the task asks for and the probe has not.
     """
 
     task: Task
@@ -38,6 +48,7 @@ class Sat:
     why: str = ""
     rows: Sequence[Row] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
 def sit(
@@ -64,44 +75,69 @@ def sit(
         default they are asked.
       tell: progress.
     """
+    bare = header_of(task, probe, setting, identity)
     why = lacking(probe, task.requires)
     if why:
-        return Sat(task, None, why)
+        missing = tuple(sorted(task.requires - probe.capabilities))
+        return Sat(task, None, why, header=bare, missing=missing)
     began = time.monotonic()
     try:
         beside = {**task.nulls(setting), **(nulls or {})}
-        header = _header(task, probe, setting, identity, list(beside))
+        header = {**bare, "generator": task.fingerprint(setting), "nulls": list(beside)}
         sheet = None if out is None else Sheet(out, task.name, header)
+        spent = _Spent(sheet, header, began)
         asked = _Asked(task, probe, beside, setting, known)
-        rows = asked.rows(sheet, tell)
+        rows = asked.rows(sheet, tell, spent)
     except NotApplicable as reason:
-        return Sat(task, None, f"{reason.message}: {reason.hint}")
-    if sheet is not None and len(rows) and "finished" not in sheet.header.get("run", {}):
-        facts = {"seconds": round(time.monotonic() - began, 2), "finished": True}
-        sheet.note({**header, "run": facts})
+        return Sat(task, None, f"{reason.message}: {reason.hint}", header=bare)
+    if len(rows):
+        spent.note(finished=True)
     verdict = task.judge(rows, seed=setting.seed)
     for name, figure in verdict.figures.items():
         figure.check(f"{task.name}, {name}")
     return Sat(task, verdict, "", rows, sheet.header if sheet else header)
 
 
-def _header(
-    task: Task, probe: Probe, setting: Setting, identity: str, nulls: list[str]
-) -> dict[str, Any]:
-    """What makes two exams the same."""
+def header_of(task: Task, probe: Probe, setting: Setting, identity: str) -> dict[str, Any]:
+    """Who sits what. What makes two exams the same comes in as it is asked: generator and nulls."""
     return {
         "format": FORMAT,
         "suite": SUITE,
         "task": task.name,
         "version": task.version,
-        "generator": task.fingerprint(setting),
+        "generator": None,
         "world": probe.name,
         "weights": identity,
         "budget": setting.budget,
         "seed": setting.seed,
-        "nulls": nulls,
+        "nulls": [],
         "capabilities": sorted(probe.capabilities),
     }
+
+
+class _Spent:
+    """The seconds that an exam took, added up over interruptions in the header of its rows.
+
+    Args:
+      sheet: whose header; None keeps nothing.
+      header: of the exam.
+      began: when this part of it did.
+    """
+
+    def __init__(self, sheet: Sheet | None, header: Mapping[str, Any], began: float) -> None:
+        self.sheet, self.header, self.began = sheet, header, began
+        run = {} if sheet is None else sheet.header.get("run", {})
+        self.before, self.done = float(run.get("seconds", 0.0)), "finished" in run
+
+    def note(self, *, finished: bool = False) -> None:
+        """Writes down how long it took until now; a finished exam takes no more time."""
+        if self.sheet is None or self.done:
+            return
+        self.done = finished
+        run: dict[str, Any] = {"seconds": round(self.before + time.monotonic() - self.began, 2)}
+        if finished:
+            run["finished"] = True
+        self.sheet.note({**self.header, **self.sheet.header, "run": run})
 
 
 @dataclass(frozen=True)
@@ -122,15 +158,17 @@ class _Asked:
     setting: Setting
     known: Sequence[Row]
 
-    def rows(self, sheet: Sheet | None, tell: Tell) -> Sequence[Row]:
+    def rows(self, sheet: Sheet | None, tell: Tell, spent: _Spent) -> Sequence[Row]:
         """Every row, those on the sheet included."""
         task, items = self.task, list(self.task.items(self.setting))
         _check_items(task, items)
         chunks = [items[i : i + task.chunk] for i in range(0, len(items), task.chunk)]
-        done = sheet.keep_whole([[item.key for item in chunk] for chunk in chunks]) if sheet else 0
+        keys = [[item.key for item in chunk] for chunk in chunks]
+        done = sheet.keep_whole(keys, described(items)) if sheet else 0
         rows = list(sheet.rows) if sheet else []
         if done == len(chunks):
             return rows
+        spent.done = False
         tell(0.0, f"{task.name}: getting ready")
         systems = self._systems()
         prepared = {name: task.prepare(system, self.setting) for name, system in systems.items()}
@@ -148,6 +186,7 @@ class _Asked:
                 )
             if sheet:
                 sheet.add(fresh)
+                spent.note()
             rows.extend(fresh)
         return rows
 

@@ -11,53 +11,21 @@ OUT/
 """
 
 import platform
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from worldloom import seeding
-from worldloom.data.store import Store
-from worldloom.errors import WorldloomError
+from worldloom.machine import commit, machine
 from worldloom.trust.clips import film_worst
+from worldloom.trust.nulls import null_values
 from worldloom.trust.probe import Probe, lacking
-from worldloom.trust.report.profile import Entry, Profile, spread
-from worldloom.trust.sitting import Sat, Tell, sit
-from worldloom.trust.task import (
-    Budget,
-    NotApplicable,
-    OwnData,
-    Particular,
-    Portable,
-    Setting,
-    Task,
-    Variants,
-)
+from worldloom.trust.report.profile import Entry, Profile, spread, without_doubt
+from worldloom.trust.sitting import Sat, Tell, header_of, sit
+from worldloom.trust.task import NotApplicable, OwnData, Particular, Portable, Setting, Task
+from worldloom.trust.training import Family, Trained, train_family
 from worldloom.trust.worldprobe import WorldProbe, told
 from worldloom.world import World
-
-UNTRAINED: Mapping[Budget, int] = {"smoke": 1, "quick": 2, "full": 5}
-"""Networks of the same shape that were never trained."""
-
-
-class Family(Protocol):
-    """How worlds like the one under test are made from recordings.
-
-    Attributes:
-      name: of the recipe, which the report states.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    def train(self, store: Store, folder: Path, setting: Setting, tell: Tell) -> World:
-        """The world trained on a store; kept in `folder`, where it is found again."""
-        ...
-
-    def untrained(self, folder: Path, *, seed: int) -> World:
-        """A world of the shape of the one in `folder`, with weights as they are drawn."""
-        ...
 
 
 def run_suite(
@@ -83,7 +51,6 @@ def run_suite(
       trainings: seeds with which the family is trained for tasks with data of their own.
       tell: progress.
     """
-    began = time.monotonic()
     entries = []
     for index, task in enumerate(tasks):
 
@@ -92,9 +59,8 @@ def run_suite(
 
         exam = _Exam(task, world, setting, out, identity, said)
         entries.append(exam.sit(family, trainings))
-    run = _run(time.monotonic() - began)
     name = world.spec.name
-    return Profile(name, identity, setting.budget, setting.seed, tuple(entries), run)
+    return Profile(name, identity, setting.budget, setting.seed, tuple(entries), run_facts())
 
 
 @dataclass(frozen=True)
@@ -125,76 +91,61 @@ class _Exam:
         own = _sitter(self.task, WorldProbe(self.world, tells=told(self.world)), self.setting)
         why = why or lacking(own, self.task.requires)
         if why:  # the family can no more than the world: nothing is trained in vain
-            return self._none(why)
+            return self._none(own, why)
         if not self.task.own_data:
             where = {"out": self.out / "rows", "identity": self.identity}
             found = sit(self.task, own, self.setting, **where, tell=self.tell)
-            return self._with_clips(_of(found, 0.0), own, found)
+            return self._with_clips(_of(found), own, found)
         if isinstance(family, str):
             name = self.world.spec.name
-            return self._none(family or f"`{name}` has no recipe by which its family is trained")
+            why = family or f"`{name}` has no recipe by which its family is trained"
+            return self._none(own, why)
         try:
             self.task.fingerprint(self.setting)
         except NotApplicable as reason:  # before anything is trained for it
-            return self._none(f"{reason.message}: {reason.hint}")
+            return self._none(own, f"{reason.message}: {reason.hint}")
         return self._trained(family, trainings)
 
-    def _none(self, why: str) -> Entry:
-        task = self.task
-        return Entry(task.name, task.version, task.claim, None, "", why, {}, {})
+    def _none(self, own: Probe, why: str) -> Entry:
+        """Not applicable, for a reason, and to whom."""
+        header = header_of(self.task, own, self.setting, self.identity)
+        missing = tuple(sorted(self.task.requires - own.capabilities))
+        return _of(Sat(self.task, None, why, header=header, missing=missing))
 
     def _trained(self, family: Family, trainings: int) -> Entry:
         """The family sits it, once for each seed of its training; nulls and ceiling only once."""
         found: list[Sat] = []
-        probes: list[Probe] = []
-        seconds = 0.0
+        grown: list[Trained] = []
+        # Doubt was fitted to the world under test: its family has none, and sits without.
+        words = f"{without_doubt(self.identity)} by {family.name}"
         for number in range(trainings):
             setting = replace(self.setting, training=number)
-            began = time.monotonic()
-            probe, nulls = self._own(family, setting)
-            seconds += time.monotonic() - began
-            probes.append(probe)
-            words = f"{self.identity} by {family.name}"
+            grown.append(self._grown(family, setting))
             found.append(
                 sit(
                     self.task,
-                    probe,
+                    grown[-1].probe,
                     setting,
                     out=self.out / (f"rows-{number}" if number else "rows"),
                     identity=f"{words}, training {number}" if number else words,
-                    nulls=nulls,
+                    nulls=grown[-1].untrained,
                     known=found[0].rows if found else (),
                     tell=self.tell,
                 )
             )
-        return self._with_clips(_of_all(found, round(seconds, 1)), probes[0], found[0])
+        entry = self._with_clips(_of_all(found), grown[0].probe, found[0])
+        return replace(entry, training=_training(grown), training_seconds=_all_seconds(grown))
+
+    def _grown(self, family: Family, setting: Setting) -> Trained:
+        task: OwnData = self.task  # type: ignore[assignment]
+        name = self.world.spec.name
+        return train_family(task, family, setting, self.out, name=name, tell=self.tell)
 
     def _with_clips(self, entry: Entry, probe: Probe, sat: Sat) -> Entry:
         """The entry with films of what went worst."""
         if sat.verdict is None:
             return entry
         return replace(entry, clips=film_worst(self.task, probe, sat.rows, self.setting, self.out))
-
-    def _own(self, family: Family, setting: Setting) -> tuple[Probe, Mapping[str, Probe]]:
-        """The family trained on a task's recordings, and networks of its shape that never were."""
-        task: OwnData = self.task  # type: ignore[assignment]
-        part_of = f"{setting.budget}-{setting.seed}-{task.fingerprint(setting)}"
-        place = self.out / "own" / task.name / part_of
-        self.tell(0.0, f"{task.name}: drawing recordings")
-        trained: dict[str, Probe] = {}
-        raw: dict[str, dict[str, Probe]] = {}
-        for part, store in task.recordings(place, setting).items():
-            home = place / "-".join(filter(None, ("world", part)))
-            if setting.training:
-                home = home.with_name(f"{home.name}-training-{setting.training}")
-            grown = _trained(family, store, home, setting, self.tell)
-            name = f"{self.world.spec.name}'s family on {task.name} {part}".rstrip()
-            trained[part] = WorldProbe(grown, name)
-            for number in range(UNTRAINED[setting.budget]):
-                seed = seeding.stream(setting.seed, "untrained", number)
-                bare = WorldProbe(family.untrained(home, seed=seed), f"untrained {number}")
-                raw.setdefault(f"untrained_{number}", {})[part] = bare
-        return _joined(trained), {key: _joined(worlds) for key, worlds in raw.items()}
 
 
 def _misfit(task: Task, world: World) -> str:
@@ -210,32 +161,42 @@ def _sitter(task: Task, own: Probe, setting: Setting) -> Probe:
     return own if lacking(agent, task.requires) else agent
 
 
-def _trained(family: Family, store: Store, home: Path, setting: Setting, tell: Tell) -> World:
-    """The world trained in a folder, or found there; one that is damaged is named."""
-    found = home.exists()
-    try:
-        return family.train(store, home, setting, tell)
-    except WorldloomError as error:
-        if not found:
-            raise
-        hint = f"remove `{home}`: the family is trained again"
-        raise WorldloomError(
-            f"what was kept in `{home}` is of no use: {error.message}", hint
-        ) from (error)
+def _training(grown: Sequence[Trained]) -> dict[str, Any]:
+    """By which recipe, on which recordings, and with which seeds a family was trained."""
+    first = grown[0]
+    return {
+        "recipe": first.recipe,
+        "recordings": first.recordings,
+        "seeds": [one.seed for one in grown],
+        "untrained_seeds": list(first.untrained_seeds),
+    }
 
 
-def _of(sat: Sat, seconds: float) -> Entry:
+def _all_seconds(grown: Sequence[Trained]) -> float | None:
+    """For which all of them were trained; None where it is not known of one."""
+    known = [one.seconds for one in grown if one.seconds is not None]
+    return round(sum(known), 1) if len(known) == len(grown) else None
+
+
+def _of(sat: Sat) -> Entry:
     task, verdict = sat.task, sat.verdict
     facts = (task.name, task.version, task.claim)
+    more = {"seconds": _seconds(sat), "missing": sat.missing}
     if verdict is None:
-        return Entry(*facts, None, "", sat.why, {}, {}, seconds)
+        return Entry(*facts, None, "", sat.why, {}, sat.header, **more)
     said = (verdict.passed, verdict.sentence, "", verdict.figures)
-    return Entry(*facts, *said, sat.header, seconds)
+    nulls = null_values(task, sat.rows, verdict, seed=int(sat.header["seed"]))
+    return Entry(*facts, *said, sat.header, nulls=nulls, **more)
 
 
-def _of_all(found: Sequence[Sat], seconds: float) -> Entry:
+def _seconds(sat: Sat) -> float:
+    """For which it was asked, before and after interruptions."""
+    return float(sat.header.get("run", {}).get("seconds", 0.0))
+
+
+def _of_all(found: Sequence[Sat]) -> Entry:
     """What the first training came to, and beside it how much the others differ."""
-    entry = _of(found[0], seconds)
+    entry = replace(_of(found[0]), seconds=round(sum(map(_seconds, found)), 2))
     verdicts = [sat.verdict for sat in found if sat.verdict is not None]
     if len(verdicts) < max(2, len(found)):
         return entry
@@ -251,18 +212,16 @@ def _of_all(found: Sequence[Sat], seconds: float) -> Entry:
 def graded(model: str, setting: Setting, found: Sequence[Sat]) -> Profile:
     """The profile of who sat an exam on paper."""
     weights = "-".join(str(sat.header["weights"]) for sat in found)
-    entries = tuple(_of(sat, 0.0) for sat in found)
-    return Profile(model, f"on paper, {weights}", setting.budget, setting.seed, entries, _run(0.0))
+    entries = tuple(_of(sat) for sat in found)
+    name = f"on paper, {weights}"
+    return Profile(model, name, setting.budget, setting.seed, entries, run_facts())
 
 
-def _run(seconds: float) -> dict[str, float | str]:
-    """Time and machine."""
+def run_facts() -> dict[str, Any]:
+    """Machine and code."""
     return {
-        "seconds": round(seconds, 1),
-        "machine": platform.platform(),
+        "machine": machine(),
+        "system": platform.platform(),
         "python": platform.python_version(),
+        "commit": commit(),
     }
-
-
-def _joined(worlds: Mapping[str, Probe]) -> Probe:
-    return worlds[""] if set(worlds) == {""} else Variants(worlds)  # type: ignore[return-value]

@@ -4,8 +4,10 @@ Nulls, ceilings and planted faults are probes like the one that is judged: they 
 same task, item by item. A task knows no model and writes no file.
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -27,6 +29,8 @@ class NotApplicable(WorldloomError):
 
 SUITE = 1
 """Version of the suite: seeds and thresholds belong to it."""
+HELD_OUT = 1_000_000
+"""Seeds of exams from here on are held out: nothing is developed, trained or tested on them."""
 Budget = Literal["smoke", "quick", "full"]
 
 
@@ -68,7 +72,8 @@ class Setting:
 
     Args:
       budget: how many items.
-      seed: 0 is the suite's own; others draw the same task from a range held back.
+      seed: 0 is the suite's own; others draw another exam of the same kind. From `HELD_OUT` on
+        nobody has seen it.
       folder: where a task may keep what takes long to make; None for nowhere.
       store: recordings of the world under test, for tasks that work on the world's data.
       agent: a world with somebody in it, whose layer `agent` is what that one makes of what it
@@ -230,6 +235,38 @@ def variant(probe: Probe, name: str) -> Probe:
     return probe.worlds[name] if isinstance(probe, Variants) else probe
 
 
+def training_seed(setting: Setting) -> int:
+    """The seed of a training: that of the exam itself for the first one."""
+    if not setting.training:
+        return setting.seed
+    return seeding.stream(setting.seed, "training", setting.training) % 2**31
+
+
+def described(items: Sequence[Item]) -> str:
+    """How many items there are, and a hash of all that is known of them."""
+    told = str([_plain((i.key, i.cluster, i.split, i.seed, i.facts)) for i in items])
+    return f"{len(items)} ({hashlib.blake2b(told.encode(), digest_size=6).hexdigest()})"
+
+
+def _plain(value: Any) -> Any:
+    """The same in words that do not depend on the process."""
+    if isinstance(value, Mapping):
+        return sorted((repr(name), _plain(part)) for name, part in value.items())
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
+
+
 def item_seed(task: str, split: str, index: int, setting: Setting) -> int:
     """The seed of one item: a function of suite, task, split, index and the exam's seed."""
     return seeding.stream(setting.seed, f"suite {SUITE}, {task}, {split}", index)
+
+
+def train_seed(task: str, split: str, index: int, setting: Setting) -> int:
+    """The seed of one thing to learn from: never one of an exam that is held out.
+
+    Under a held-out seed one learns what one would learn under that seed less `HELD_OUT`.
+    """
+    return item_seed(task, split, index, replace(setting, seed=setting.seed % HELD_OUT))

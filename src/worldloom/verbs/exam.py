@@ -1,7 +1,6 @@
 """An exam as somebody asks for it, sat by processes that each take one task at a time."""
 
 import multiprocessing
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +10,9 @@ from typing import Any
 import torch
 
 from worldloom.data.store import Store
+from worldloom.entered import simulator
 from worldloom.evaluate.windows import check_fit
-from worldloom.families import agent_of, family_of, grown, identity_of
+from worldloom.families import WORDS, agent_of, family_of, grown, identity_of
 from worldloom.hub import load_world
 from worldloom.models.inside import Opened
 from worldloom.progress import Progress
@@ -51,15 +51,17 @@ class Exam:
         Each process works on one core, however many there are: what it computes then does not
         depend on their number, and torch's threads never wait for each other.
         """
-        began = time.monotonic()
         if _is_family(self.run):
             self.open(progress.update)  # so that it is trained once
         with Workers(partial(_sitter, self), workers, script=False) as sitters:
             found = dict(sitters.each(tasks[::-1]))  # the long ones are at the end of the suite
         profiles = [found[name] for name in tasks]
         entries = tuple(entry for profile in profiles for entry in profile.entries)
-        run = {**profiles[0].run, "seconds": round(time.monotonic() - began, 1)}
-        run["command"] = self._command([entry.task for entry in entries])
+        run = {
+            **profiles[0].run,
+            "command": self._command(tasks),
+            "commands": {e.task: self._command([w]) for e, w in zip(entries, tasks, strict=True)},
+        }
         return replace(profiles[0], entries=entries, run=run)
 
     def open(self, tell: Tell) -> Callable[[str, Tell], Profile]:
@@ -87,14 +89,16 @@ class Exam:
 
 
 def _is_family(run: str) -> bool:
-    """Whether a family is named, `module:Class`, and no world."""
-    return ":" in run and find_run(run) is None
+    """Whether a family is named, `module:Class` or by its short name, and no world."""
+    return (":" in run or run in WORDS) and find_run(run) is None
 
 
 def _under_test(run: str, setting: Setting, tell: Tell) -> tuple[Any, str, Any, Any]:
     """A world, a name that tells it from others, its family, and the agent in it if any."""
     if _is_family(run):
         return *grown(run, setting, tell), None
+    if run == "simulator" and find_run(run) is None:
+        return *simulator(setting), None
     folder = find_run(run) or Path(run)
     world = load_world(folder)
     if setting.store is not None:

@@ -12,7 +12,7 @@ from worldloom.evaluate.report import Figure, number
 
 LEFT, WIDE, STEP, RIGHT = 190, 420, 34, 170
 OUT = 0.15
-"""How far beyond null and ceiling a chart reaches; what lies further is drawn at its edge."""
+"""How far beyond null and ceiling a chart reaches; what lies further is an arrow at its edge."""
 LINE, INK, FAINT = "#e5e0d8", "#1c1c20", "#6b6b76"
 
 
@@ -78,16 +78,61 @@ def _bar(bar: Bar, y: int) -> list[str]:
     parts = [f"<a href='#{escape(bar.link, quote=True)}'>{label}</a>" if bar.link else label]
     figure, told = bar.figure, bar.words
     if figure is not None and can_draw(figure):
-        places = [skill(figure, v) for v in (figure.low, figure.high) if v is not None]
-        low, high = sorted(map(_x, places))
-        middle = _x(skill(figure, figure.value or 0.0))
-        parts.append(
-            f"<line x1='{low:.1f}' y1='{y}' x2='{max(high, low + 1):.1f}' y2='{y}' "
-            f"stroke='{bar.colour}' stroke-width='8' stroke-linecap='round' opacity='.3'/>"
-            f"<circle cx='{middle:.1f}' cy='{y}' r='6' fill='{bar.colour}'/>"
-        )
+        parts += [*_interval(figure, y, bar.colour), _dot(figure, y, bar.colour)]
         told = told or number(figure.value or 0.0, figure.unit)
+    else:
+        parts.append(_text(_x(0.5), y + 5, unplaced(figure), FAINT, "middle"))
+        if figure is not None and figure.value is not None:
+            told = told or number(figure.value, figure.unit)
     return [*parts, _text(LEFT + WIDE + 14, y + 5, told, bar.colour)]
+
+
+def unplaced(figure: Figure | None) -> str:
+    """Why a figure has no dot, in a few words; empty where there is none to be placed."""
+    if figure is None:
+        return ""
+    if figure.value is None:
+        return "no value"
+    if figure.ceiling is None:
+        return "no ceiling is known: it has no place here"
+    return "null and ceiling are the same: it has no place here"
+
+
+def _interval(figure: Figure, y: int, colour: str) -> list[str]:
+    """The line of an interval; an end that lies off the scale is an open arrow."""
+    low, high = sorted(skill(figure, v) for v in (figure.low, figure.high) if v is not None)
+    if _off(low) and _off(low) == _off(high):  # all of it lies there, and the arrow says so
+        return []
+    begin, end = _x(low), max(_x(high), _x(low) + 1)
+    parts = [
+        f"<line x1='{begin:.1f}' y1='{y}' x2='{end:.1f}' y2='{y}' stroke='{colour}' "
+        "stroke-width='8' stroke-linecap='round' opacity='.3'/>"
+    ]
+    dot = _off(skill(figure, figure.value or 0.0))
+    for place, side in ((low, -1), (high, 1)):
+        if _off(place) == side != dot:
+            x = _x(place)
+            points = f"{x + side:.1f},{y - 6} {x + 6 * side:.1f},{y} {x + side:.1f},{y + 6}"
+            parts.append(
+                f"<polyline points='{points}' fill='none' stroke='{colour}' stroke-width='2'/>"
+            )
+    return parts
+
+
+def _dot(figure: Figure, y: int, colour: str) -> str:
+    """Where the value is; a full arrow at the edge where it lies off the scale."""
+    place = skill(figure, figure.value or 0.0)
+    x, side = _x(place), _off(place)
+    if not side:
+        return f"<circle cx='{x:.1f}' cy='{y}' r='6' fill='{colour}'/>"
+    points = f"{x - 3 * side:.1f},{y - 7} {x + 9 * side:.1f},{y} {x - 3 * side:.1f},{y + 7}"
+    words = f"off the scale: {number(figure.value or 0.0, figure.unit)}"
+    return f"<polygon points='{points}' fill='{colour}'><title>{escape(words)}</title></polygon>"
+
+
+def _off(place: float) -> int:
+    """On which side of the chart a skill lies: -1, 1, or 0 where it is within."""
+    return -1 if place < -OUT else int(place > 1 + OUT)
 
 
 def _text(

@@ -4,20 +4,29 @@ Knows profiles; says who passed what, and never who is best.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from worldloom.errors import WorldloomError
 from worldloom.evaluate.report import Figure, number, span
+from worldloom.trust.report.paired import Difference
 from worldloom.trust.report.profile import FORMAT, Entry, Profile, mark
 
+SURE = 0.05
+"""Below it, after Holm, two worlds differ."""
 
-def line_up(profiles: Sequence[Profile]) -> dict[str, Any]:
+
+def line_up(profiles: Sequence[Profile], apart: Sequence[Difference] = ()) -> dict[str, Any]:
     """The contents of a comparison as plain values.
+
+    Args:
+      profiles: of the same exam.
+      apart: what their answers differ by, where they were paired.
 
     Raises:
       WorldloomError: there is nothing to compare, or these are different exams.
     """
-    _check(profiles)
+    check(profiles)
     names = labels(profiles)
     tasks: dict[str, Any] = {}
     for task in _tasks(profiles):
@@ -34,11 +43,12 @@ def line_up(profiles: Sequence[Profile]) -> dict[str, Any]:
                 figure: {
                     name: None
                     if entry is None or figure not in entry.figures
-                    else vars(entry.figures[figure])
+                    else {**vars(entry.figures[figure]), "nulls": entry.nulls.get(figure, {})}
                     for name, entry in zip(names, entries, strict=True)
                 }
                 for figure in figures
             },
+            "differences": [asdict(each) for each in apart if each.task == task],
         }
     worlds = {
         name: {"world": p.world, "weights": p.identity, "budget": p.budget, "seed": p.seed}
@@ -47,14 +57,17 @@ def line_up(profiles: Sequence[Profile]) -> dict[str, Any]:
     return {"format": FORMAT, "worlds": worlds, "tasks": tasks}
 
 
-def to_text(profiles: Sequence[Profile], *, every: bool = False) -> str:
+def to_text(
+    profiles: Sequence[Profile], apart: Sequence[Difference] = (), *, every: bool = False
+) -> str:
     """For a terminal: one block a task, one line a world.
 
     Args:
       profiles: of the same exam.
+      apart: what their answers differ by, where they were paired.
       every: all figures of a task in place of the first.
     """
-    _check(profiles)
+    check(profiles)
     names = labels(profiles)
     wide = max(len(name) for name in names) + 2
     lines = [f"{', '.join(names)} ({profiles[0].budget}, seed {profiles[0].seed})", ""]
@@ -71,8 +84,39 @@ def to_text(profiles: Sequence[Profile], *, every: bool = False) -> str:
                 found = None if entry is None else entry.figures.get(figure)
                 told = "–" if found is None else _told(found)
                 lines.append(f"      {name:<{wide}}{told}")
+        lines += _apart([each for each in apart if each.task == task])
         lines.append("")
-    return "\n".join([*lines, "Intervals are 95%. Where two do not overlap, the worlds differ."])
+    return "\n".join([*lines, *_ending(apart)])
+
+
+def _apart(apart: Sequence[Difference]) -> list[str]:
+    """What two worlds differ by in a task, or why nobody knows."""
+    told = []
+    for each in apart:
+        names = f"{each.first} less {each.second}"
+        if each.figure is None or each.adjusted is None:
+            told.append(f"    {names}: not tested, {each.why}")
+            continue
+        word = "they differ" if each.adjusted < SURE else "no difference is shown"
+        if each.same:
+            word = "they gave the same answers"
+        told += [
+            f"    {names}, {each.what}:",
+            f"      {span(each.figure)}, n {each.figure.n}, p {each.adjusted:.2g}: {word}",
+        ]
+    return told
+
+
+def _ending(apart: Sequence[Difference]) -> list[str]:
+    """How the differences were tested."""
+    count = sum(each.p is not None for each in apart)
+    if not count:
+        return ["Intervals are 95%. No answers were paired: whether worlds differ is not tested."]
+    return [
+        "Intervals are 95%. Differences are of the same questions, p by sign flips of whole "
+        f"clusters, after Holm over {count}.",
+        "Chance in training is no part of them: one world of each is compared.",
+    ]
 
 
 def labels(profiles: Sequence[Profile]) -> list[str]:
@@ -84,7 +128,8 @@ def labels(profiles: Sequence[Profile]) -> list[str]:
     ]
 
 
-def _check(profiles: Sequence[Profile]) -> None:
+def check(profiles: Sequence[Profile]) -> None:
+    """Raises where there is nothing to compare, or these are different exams."""
     if len(profiles) < 2:
         raise WorldloomError("one report compares with nothing", "name two or more", code=2)
     first = profiles[0]

@@ -4,6 +4,7 @@ Knows figures and words, and the file `trust.json`; measures nothing.
 """
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,9 +16,11 @@ from worldloom.errors import WorldloomError
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure, number, span
 from worldloom.trust.clips import Clip
-from worldloom.trust.task import SUITE, Budget
+from worldloom.trust.nulls import untrained
+from worldloom.trust.task import HELD_OUT, SUITE, Budget
 
-FORMAT = 2
+FORMAT = 3
+"""3: nulls by name under every figure, what is missing, training, doubt; times under `run`."""
 ENDING = "Intervals are 95%, over whole clusters. There is no overall score."
 FINE = 0.05
 """Half of the interval that is wanted, of the way from null to ceiling."""
@@ -68,8 +71,12 @@ class Entry:
       sentence: what was found.
       why: why it is not applicable; empty where it is.
       figures: the primary one first.
-      header: whose rows these are: generator, weights, seed.
-      training_seconds: that own-data worlds were trained for.
+      header: whose rows these are, or who was not asked: generator, weights, seed.
+      missing: capabilities that the task asks for and the world has not.
+      nulls: of each figure, by name, what the nulls' own answers come to; None for absent.
+      training: of tasks with data of their own: recipe, recordings, seeds.
+      training_seconds: that own-data worlds were trained for; None where nobody wrote it down.
+      seconds: of asking, all interruptions and trainings added up.
       trainings: whether the worlds of each training passed, the first one included; empty where
         there was one.
       spreads: figures by name, over trainings.
@@ -84,7 +91,11 @@ class Entry:
     why: str
     figures: Mapping[str, Figure]
     header: Mapping[str, Any]
-    training_seconds: float = 0.0
+    missing: tuple[str, ...] = ()
+    nulls: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    training_seconds: float | None = 0.0
+    seconds: float = 0.0
     trainings: tuple[bool | None, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     clips: tuple[Clip, ...] = ()
@@ -100,7 +111,7 @@ class Profile:
       budget: how many items each task had.
       seed: of the exam.
       entries: one a task.
-      run: time and machine, which no comparison reads.
+      run: machine, code and command, which no comparison reads.
     """
 
     world: str
@@ -110,25 +121,36 @@ class Profile:
     entries: tuple[Entry, ...]
     run: Mapping[str, Any]
 
+    @property
+    def doubt_fitted(self) -> bool:
+        """Whether heads that tell doubt were fitted to it, which are no part of its weights."""
+        return without_doubt(self.identity) != self.identity
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the exam is one on which nothing was developed, trained or tested."""
+        return self.seed >= HELD_OUT
+
     def to_json(self) -> dict[str, Any]:
         """The contents of `trust.json`; equal exams differ under `run` only."""
-        tasks, seconds = {}, {}
-        for entry in self.entries:
-            facts = asdict(entry)
-            seconds[entry.task] = facts.pop("training_seconds")
-            facts["header"] = {k: v for k, v in entry.header.items() if k != "run"}
-            facts["detects"] = {name: detects(f) for name, f in entry.figures.items()}
-            facts["n_for_fine"] = {name: needed(f) for name, f in entry.figures.items()}
-            tasks[facts.pop("task")] = facts
+        timed = {e.task: e.training_seconds for e in self.entries}
+        asked = {e.task: e.seconds for e in self.entries}
         return {
             "format": FORMAT,
             "suite": SUITE,
             "world": self.world,
             "weights": self.identity,
+            "doubt_fitted": self.doubt_fitted,
             "budget": self.budget,
             "seed": self.seed,
-            "tasks": tasks,
-            "run": {**self.run, "training_seconds": seconds},
+            "held_out": self.held_out,
+            "tasks": {entry.task: _facts(entry) for entry in self.entries},
+            "run": {
+                **self.run,
+                "seconds": round(sum(asked.values()), 1),
+                "task_seconds": asked,
+                "training_seconds": timed,
+            },
         }
 
     @classmethod
@@ -148,57 +170,90 @@ class Profile:
             data = json.loads(path.read_text())
             if (data["format"], data["suite"]) != (FORMAT, SUITE):
                 raise ValueError(f"format {data['format']} of suite {data['suite']}")
-            entries = tuple(_entry_of(name, facts) for name, facts in data["tasks"].items())
+            run = data["run"]
+            entries = tuple(_entry_of(name, facts, run) for name, facts in data["tasks"].items())
             head = (data["world"], data["weights"], data["budget"], data["seed"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WorldloomError(
                 f"`{path}` is no report of format {FORMAT}: {error}", "let the world sit again"
             ) from error
-        return cls(*head, entries, data["run"])
+        return cls(*head, entries, run)
 
     def to_text(self) -> str:
         """For a terminal of 100 columns."""
-        lines = [f"What {self.world} knows ({self.budget}, seed {self.seed})", ""]
+        seed = f"seed {self.seed}{', held out' if self.held_out else ''}"
+        lines = [f"What {self.world} knows ({self.budget}, {seed})", ""]
         for entry in self.entries:
             lines += _told(entry)
         return "\n".join([*lines, ENDING])
 
 
-def _entry_of(name: str, facts: Mapping[str, Any]) -> Entry:
-    """The entry whose JSON it is; seconds are not kept there."""
+def without_doubt(identity: str) -> str:
+    """What tells a world from others, less the doubt that was fitted to it."""
+    parts = identity.split(", ")
+    return ", ".join(part for part in parts if not part.partition(" ")[0].endswith("doubt"))
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    """A line of the profile as plain values, without what differs between equal exams."""
+    facts = asdict(entry)
+    for name in ("task", "training_seconds", "seconds"):
+        del facts[name]
+    nulls = facts.pop("nulls")
+    for name, figure in facts["figures"].items():
+        figure["nulls"] = nulls.get(name, {})
+    facts["header"] = {k: v for k, v in entry.header.items() if k != "run"}
+    facts["detects"] = {name: detects(f) for name, f in entry.figures.items()}
+    facts["n_for_fine"] = {name: needed(f) for name, f in entry.figures.items()}
+    return facts
+
+
+def _entry_of(name: str, facts: Mapping[str, Any], run: Mapping[str, Any]) -> Entry:
+    """The entry whose JSON it is, with the times that are kept apart."""
     plain = {k: v for k, v in facts.items() if k not in ("detects", "n_for_fine")}
-    plain["figures"] = {k: Figure(**f) for k, f in facts["figures"].items()}
+    bare = {k: dict(f) for k, f in facts["figures"].items()}
+    plain["nulls"] = {k: f.pop("nulls") for k, f in bare.items()}
+    plain["figures"] = {k: Figure(**f) for k, f in bare.items()}
     spreads = facts["spreads"].items()
     plain["spreads"] = {k: Spread(**{**f, "values": tuple(f["values"])}) for k, f in spreads}
     plain["clips"] = tuple(Clip(**{**c, "sides": tuple(c["sides"])}) for c in facts["clips"])
-    plain["trainings"] = tuple(facts["trainings"])
-    return Entry(task=name, **plain)
+    for key in ("trainings", "missing"):
+        plain[key] = tuple(facts[key])
+    times = {
+        "training_seconds": run["training_seconds"][name],
+        "seconds": run["task_seconds"][name],
+    }
+    return Entry(task=name, **plain, **times)
 
 
 def needed(figure: Figure) -> int | None:
     """How many clusters an interval would take that is fine enough; None without a ceiling.
 
-    Fine enough is `FINE` of the way from null to ceiling, to either side.
+    Fine enough is `FINE` of the way from null to ceiling, to either side. An interval without
+    width, as of clusters that are all alike, says nothing of how many it would take.
     """
     if figure.low is None or figure.high is None or figure.ceiling is None or figure.null is None:
         return None
     wanted = FINE * abs(figure.ceiling - figure.null)
     half = (figure.high - figure.low) / 2
-    return statistics.clusters_for(half, figure.n, wanted=wanted) if wanted else None
+    return statistics.clusters_for(half, figure.n, wanted=wanted) if wanted and half else None
 
 
 def power(figure: Figure) -> str:
     """n, what so many clusters tell apart, and how many a fine interval would take; in words."""
     apart, more = detects(figure), needed(figure)
     if apart is None:
-        return ""
+        return f"n {figure.n}" if figure.value is not None else ""
     fine = "" if more is None else f", fine with {more}"
     return f"n {figure.n}, tells {apart:.2g} apart{fine}"
 
 
 def detects(figure: Figure) -> float | None:
-    """The difference that so many clusters would find four times in five, from the interval."""
-    if figure.low is None or figure.high is None:
+    """The difference that so many clusters would find four times in five, from the interval.
+
+    None where the interval has no width: clusters that are all alike tell nothing of others.
+    """
+    if figure.low is None or figure.high is None or figure.low == figure.high:
         return None
     return round((1.96 + 0.84) / 1.96 * (figure.high - figure.low) / 2, 6)
 
@@ -218,6 +273,44 @@ def beside(figure: Figure) -> str:
     return ", ".join(parts)
 
 
+def nulls_told(entry: Entry) -> str:
+    """What every null comes to in the first figure, untrained networks as a range; may be empty."""
+    figure, values = next(iter(entry.nulls.items()), ("", {}))
+    if not values:
+        return ""
+    unit = entry.figures[figure].unit
+    other, raw = untrained(values)
+    told = lambda value: "(no value)" if value is None else number(value, unit)  # noqa: E731
+    words = [f"{name.replace('_', ' ')} {told(value)}" for name, value in other.items()]
+    if count := len(values) - len(other):
+        ends = dict.fromkeys(told(end) for end in ((min(raw), max(raw)) if raw else (None,)))
+        words.append(f"untrained ({count} seed{'s' * (count > 1)}) {' to '.join(ends)}")
+    return ", ".join(words)
+
+
+def sitter(entry: Entry) -> str:
+    """Who sat a task with data of its own, in a sentence; empty where these very weights did."""
+    if not entry.training or entry.why:
+        return ""
+    counts = entry.training["recordings"]
+    films = ", ".join(f"{n:,}{f' ({part})' if part else ''}" for part, n in counts.items())
+    worlds = "a freshly trained world" if len(counts) == 1 else f"{len(counts)} fresh worlds"
+    long = entry.training_seconds
+    took = "how long that took was not written down" if long is None else f"in {duration(long)}"
+    return (
+        f"sat by {worlds} of its family, not by these weights: {entry.training['recipe']}, on "
+        f"{films} recordings of {entry.task} version {entry.version}"
+        f"{';' if long is None else ','} {took}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def trained(entry: Entry) -> str:
     """What other trainings of the family came to, in a sentence; empty where there are none."""
     if len(entry.trainings) < 2:
@@ -233,11 +326,17 @@ def trained(entry: Entry) -> str:
     )
 
 
+def _wrapped(words: str) -> list[str]:
+    return textwrap.wrap(words, 100, initial_indent="      ", subsequent_indent="        ")
+
+
 def _told(entry: Entry) -> list[str]:
-    lines = [f"  {entry.task:<10}{mark(entry):<16}{entry.why or entry.sentence}"]
+    lines = [f"  {entry.task:<14}{mark(entry):<16}{entry.why or entry.sentence}"]
     for name, figure in entry.figures.items():
         told = power(figure)
         told = f"; {told}" if told else ""
         lines.append(f"    {name:<24}{span(figure):<24}{beside(figure)}{told}".rstrip())
-    more = trained(entry)
-    return [*lines, *([f"    {more}"] if more else []), ""]
+        if name == next(iter(entry.figures)) and (nulls := nulls_told(entry)):
+            lines += _wrapped(f"nulls: {nulls}")
+    more = [words for words in (trained(entry), sitter(entry)) if words]
+    return [*lines, *(line for words in more for line in _wrapped(words)), ""]

@@ -28,20 +28,19 @@ def match(one: np.ndarray, two: np.ndarray, rng: np.random.Generator) -> np.ndar
     """
     a, b = _even(one), _even(two)
     order = np.stack([rng.permutation(len(a)) for _ in range(RESTARTS)])
-    rows = np.arange(RESTARTS)
-    while True:
-        moved = b[order[:, :, None], order[:, None, :]]
-        cross = np.einsum("ik,rjk->rij", a, moved)
+    going = np.arange(RESTARTS)  # a beginning that no exchange helps any more is left alone
+    while len(going):
+        some = order[going]
+        moved = b[some[:, :, None], some[:, None, :]]
+        cross = a @ moved
         own = np.einsum("rii->ri", cross)
         gain = cross + cross.transpose(0, 2, 1) - own[:, :, None] - own[:, None, :]
-        gain = gain + 2 * a * moved
-        best = gain.reshape(RESTARTS, -1).argmax(1)
+        gain = (gain + 2 * a * moved).reshape(len(going), -1)
+        best = gain.argmax(1)
         i, j = np.divmod(best, len(a))
-        better = gain[rows, i, j] > 1e-9
-        if not better.any():
-            break
-        r, x, y = rows[better], i[better], j[better]
-        order[r, x], order[r, y] = order[r, y], order[r, x]
+        better = gain[np.arange(len(going)), best] > 1e-9
+        going, x, y = going[better], i[better], j[better]
+        order[going, x], order[going, y] = order[going, y], order[going, x]
     fit = np.einsum("ij,rij->r", a, b[order[:, :, None], order[:, None, :]])
     return order[int(fit.argmax())]
 

@@ -20,7 +20,16 @@ from worldloom.data.types import Clip, Episode
 from worldloom.evaluate.report import Figure
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
+from worldloom.trust.task import (
+    Answer,
+    Budget,
+    Fault,
+    Item,
+    Setting,
+    Verdict,
+    item_seed,
+    train_seed,
+)
 from worldloom.trust.tasks.blind import events, matching
 from worldloom.trust.tasks.blind.events import EVENTS, FRAMES
 from worldloom.trust.tasks.blind.sentences import embed
@@ -94,7 +103,7 @@ class Blind:
         )
         store = Store.open_or_create(path, info)
         for number in range(len(store), LIBRARY[setting.budget]):
-            seed = item_seed(self.name, "train", number, setting)
+            seed = train_seed(self.name, "train", number, setting)
             shown = events.film(NAMES[number % len(NAMES)], np.random.default_rng(seed))
             store.append(Episode({"main": shown}, {}, seed=number), split="train", number=number)
         return {"": store}
@@ -110,7 +119,7 @@ class Blind:
     def prepare(self, probe: Probe, setting: Setting) -> Lens:
         """The main directions of features, of films of its own."""
         count = {"smoke": 1, "quick": 2, "full": 6}[setting.budget]
-        seeds = [item_seed(self.name, "lens", i, setting) for i in range(count * len(NAMES))]
+        seeds = [train_seed(self.name, "lens", i, setting) for i in range(count * len(NAMES))]
         some = [Item(str(i), "lens", NAMES[i % len(NAMES)], s) for i, s in enumerate(seeds)]
         parts = [some[i : i + self.chunk] for i in range(0, len(some), self.chunk)]
         return fit_lens(torch.cat([_features(probe, part) for part in parts]))
@@ -147,6 +156,19 @@ class Blind:
         passed = p < SURE and (above is None or (above.low is not None and above.low > 0))
         count = f"{round(hits * len(NAMES))} of {len(NAMES)} concepts find their words, p {p:.2g}"
         return Verdict(figures, passed, count)
+
+    def plain(self, rows: Sequence[Row], *, seed: int) -> Mapping[str, float | None]:
+        """Figures without intervals, for nulls: over fewer draws, a second in place of ten."""
+        told, own = self.words(), _places(rows)
+        itself = float(_spread_of(own, None, seed=seed, times=RESAMPLES[0]).mean())
+        hits = matching.accuracy(own.mean(1), told, seeding.rng(seed, "all"))
+        mixed = _spread_of(_exchanged(own, seed), told, seed=seed, times=RESAMPLES[0])
+        return {
+            "accuracy": hits if itself >= ITSELF else None,
+            "self_alignment": itself,
+            "correlation": matching.correlation(own.mean(1), told),
+            "exchanged": float(mixed.mean()),
+        }
 
     def faults(self) -> Mapping[str, Fault]:
         """One whose films are exchanged, and one who speaks another language."""
@@ -227,10 +249,12 @@ def _places(rows: Sequence[Row], beside: str = "") -> np.ndarray:
     return found - found.mean((0, 1))
 
 
-def _spread_of(places: np.ndarray, told: np.ndarray | None, *, seed: int) -> np.ndarray:
+def _spread_of(
+    places: np.ndarray, told: np.ndarray | None, *, seed: int, times: int | None = None
+) -> np.ndarray:
     """`[R]` accuracies on films drawn anew; between halves where no words are given."""
     count, found = places.shape[1], []
-    for index in range(RESAMPLES[count >= MANY]):
+    for index in range(times or RESAMPLES[count >= MANY]):
         dice = seeding.rng(seed, "resample", index)
         if told is None:
             order = dice.permutation(count)

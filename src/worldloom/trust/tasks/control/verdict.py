@@ -41,25 +41,30 @@ def judge(rows: Sequence[Row], horizons: Sequence[int], *, seed: int) -> Verdict
     shares = _shares(rows, real, horizons, seed)
     reads = _reads(rows, real, seed)
     figures = {**shares, **reads}
-    share, answers, delay = (figures[n] for n in (f"headroom_share_h{MAIN}", "answers", "delay"))
+    share, answers, late = (figures[n] for n in (f"headroom_share_h{MAIN}", "answers", "late"))
     against = figures["share_of_reality"]
     much = against.low is not None and against.low > ENOUGH
     moved = much if against.value is not None else share.low is not None and share.low > 0
     obeys = answers.value is None or (answers.low or 0) > ENOUGH
-    prompt = delay.value is None or delay.value == delay.ceiling
+    prompt = late.value is None or late.low == late.high == 0
     passed = moved and obeys and prompt
-    return Verdict(figures, passed, _words(share, answers, delay))
+    return Verdict(figures, passed, _words(share, answers, late))
 
 
-def _words(share: Figure, answers: Figure, delay: Figure) -> str:
+def _words(share: Figure, answers: Figure, late: Figure) -> str:
     much = share.why if share.value is None else f"its actions make {share.value:.0%} of the room"
     if share.value is not None and share.ceiling is not None:
         much += f", in reality {share.ceiling:.0%}"
     if answers.value is None:
         return f"{much}; {answers.why}"
     read = f"of what reality shows of them {answers.value:.0%} can be read"
-    late = "" if not delay.value else f", {delay.value:.0f} frames late"
-    return f"{much}; {read}{late}"
+    behind = "" if not late.high else f", {_frames(late)} frames late"
+    return f"{much}; {read}{behind}"
+
+
+def _frames(late: Figure) -> str:
+    """How late, or from how late to how late where it is not always the same."""
+    return f"{late.low:.0f}" if late.low == late.high else f"{late.low:.0f} to {late.high:.0f}"
 
 
 def _shares(
@@ -122,7 +127,8 @@ def _reads(rows: Sequence[Row], real: Sequence[Any], seed: int) -> dict[str, Fig
         return _unread("what is done cannot be read off real pictures")
     answers = figure(pool.estimate(skill), (), "1", null=0.0, ceiling=1.0)
     hears = answers.low is not None and answers.low > 0
-    deaf = Figure.absent("frames", "it shows nothing of what is done")
+    why = "it shows nothing of what is done"
+    deaf = {name: Figure.absent("frames", why) for name in ("delay", "late")}
     found = {
         "answers": answers,
         "reads": figure(
@@ -132,7 +138,7 @@ def _reads(rows: Sequence[Row], real: Sequence[Any], seed: int) -> dict[str, Fig
             null=null,
             ceiling=float(total[3]),
         ),
-        "delay": _delay(rows, told, asked, seed) if hears else deaf,
+        **(_delays(rows, told, asked, seed) if hears else deaf),
         "mistaken": _mistaken(rows, told, asked, seed),
     }
     if len(asked) <= FEW:
@@ -146,25 +152,36 @@ def _reads(rows: Sequence[Row], real: Sequence[Any], seed: int) -> dict[str, Fig
 
 
 def _unread(why: str) -> dict[str, Figure]:
-    return {name: Figure.absent("1", why) for name in ("answers", "reads", "delay", "mistaken")}
+    units = {"answers": "1", "reads": "1", "delay": "frames", "late": "frames", "mistaken": "1"}
+    return {name: Figure.absent(unit, why) for name, unit in units.items()}
 
 
-def _delay(
+def _delays(
     rows: Sequence[Row],
     told: Mapping[str, Sequence[Any]],
     asked: Sequence[Question],
     seed: int,
-) -> Figure:
-    """Frames after which keys are read best; the null is the latest that is looked for."""
-    late = {name: np.array([extra["read"] for extra in some]) for name, some in told.items()}
-    latest = late["own"].shape[1] - 1
+) -> dict[str, Figure]:
+    """Frames after which keys are read best, and how many more that are than in reality.
+
+    Both are read in the same resamples: where few moments leave open how late reality is, its
+    own simulator is not late. The null is the latest that is looked for.
+    """
+    read = [[extra["read"] for extra in told[name]] for name in ("own", "real")]
+    sums = np.array(read).swapaxes(0, 1)  # [rows, world or real, lags, ...]
+    pool = statistics.Pool(_clustered(sums, rows), seed=seed)
+    latest = float(sums.shape[2] - 1)
 
     def best(s: np.ndarray) -> np.ndarray:
-        return inverse.balanced(s, asked).mean(-1).argmax(-1).astype(float)
+        return inverse.balanced(s, asked).mean(-1).argmax(-1).astype(float)  # [R, 2]
 
-    found = statistics.Pool(_clustered(late["own"], rows), seed=seed).estimate(best, smooth=False)
-    real = float(best(late["real"].sum(0)[None])[0])
-    return figure(found, (), "frames", null=float(latest), ceiling=real)
+    real = float(best(pool.total)[0, 1])
+    own = pool.estimate(lambda s: best(s)[:, 0], smooth=False)
+    behind = pool.estimate(lambda s: best(s)[:, 0] - best(s)[:, 1], smooth=False)
+    return {
+        "delay": figure(own, (), "frames", null=latest, ceiling=real),
+        "late": figure(behind, (), "frames", null=latest - real, ceiling=0.0),
+    }
 
 
 def _mistaken(

@@ -19,7 +19,7 @@ from worldloom.trust import pooling
 from worldloom.trust.clips import Showing, Visible
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Task, Verdict, item_seed
+from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Task, Verdict, train_seed
 from worldloom.trust.tasks.craft.craftlite import Craftlite
 from worldloom.trust.tasks.craft.games import SKILLS, play
 from worldloom.trust.tasks.craft.runs import ACTION
@@ -28,6 +28,8 @@ from worldloom.trust.tasks.craft.verdict import COIN, deed_figures
 FPS = 10.0
 GAMES: Mapping[Budget, int] = {"smoke": 4, "quick": 100, "full": 400}
 """Games from which the family learns."""
+HALF = 0.75
+"""Half of the way from a coin to who is always right."""
 
 
 class Asked(Task, Visible, Protocol):
@@ -91,7 +93,8 @@ class LearnedCraft:
         untrained = [name for name in pooling.nulls(rows) if name.startswith("untrained")]
         raw = [_balanced(rows, name) for name in untrained]
         own = replace(found["balanced"], null=max([0.5, *(r for r in raw if r is not None)]))
-        passed = own.low is not None and own.null is not None and own.low > (1 + own.null) / 2
+        beyond = [_beyond(rows, name, seed=seed) for name in untrained]
+        passed = own.low is not None and own.low > HALF and all(beyond)
         told = {n: "unknown" if f.value is None else f"{f.value:.2f}" for n, f in found.items()}
         words = "it knows what cannot be done" if passed else "it does not tell what can be done"
         sentence = (
@@ -123,11 +126,39 @@ class LearnedCraft:
         info = StoreInfo(ACTION, {"main": (PIXELS, PIXELS)}, FPS, heldout=0.0)
         store = Store.open_or_create(path, info)
         for index in range(len(store), GAMES[setting.budget]):
-            seed = item_seed(self.name, "train", index, setting)
+            seed = train_seed(self.name, "train", index, setting)
             game = play(seed, SKILLS[index % len(SKILLS)])
             episode = Episode({"main": game.frames}, {"action": game.actions}, seed=index)
             store.append(episode, split="train", number=index)
         return {"": store}
+
+
+def _beyond(rows: Sequence[Row], name: str, *, seed: int) -> bool:
+    """Whether it is more than half of the way from a null to 1, with the whole interval.
+
+    What the null gets differs from resample to resample as well.
+    """
+    columns = [_of(who, kind) for who in ("", name) for kind in (True, False)]
+    counts = [_of(None, kind) for kind in (True, False)]
+    sums = pooling.table(rows, [*columns, *counts])[:, 1:]
+
+    def margin(sums: np.ndarray) -> np.ndarray:
+        share = [pooling.ratio(at, 4 + at % 2)(sums) for at in range(4)]
+        own, null = (1 - (share[at] + share[at + 1]) / 2 for at in (0, 2))
+        return own - (1 + null) / 2
+
+    low = pooling.figure(sums, margin, seed=seed, null=0.0).low
+    return low is not None and low > 0
+
+
+def _of(who: str | None, forbidden: bool) -> pooling.Column:
+    """How wrong somebody is about one kind of deed, 0 for the other; of nobody, how many."""
+
+    def column(row: Row) -> float | None:
+        wrong = 1.0 if who is None else row.null.get(who) if who else row.value
+        return None if wrong is None else wrong * ((row.split == "F") == forbidden)
+
+    return column
 
 
 def _balanced(rows: Sequence[Row], name: str) -> float | None:

@@ -7,11 +7,9 @@ Steps count up to the first one that is: from there on the dream stands in what 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from worldloom import seeding
 from worldloom.actions import Action
@@ -26,11 +24,12 @@ from worldloom.trust.task import (
     Budget,
     Fault,
     Item,
-    NotApplicable,
     Setting,
     Verdict,
     item_seed,
 )
+from worldloom.trust.tasks.doubt import nearest
+from worldloom.trust.tasks.doubt.nearest import Bank
 from worldloom.trust.tasks.doubt.verdict import judge
 
 STEPS = 24
@@ -46,7 +45,6 @@ COUNT: Mapping[Budget, int] = {"smoke": 12, "quick": 40, "full": 300}
 """Moments of each half of the episodes."""
 BANK: Mapping[Budget, int] = {"smoke": 400, "quick": 2000, "full": 8000}
 """Transitions of training episodes among which the nearest is looked for."""
-SIDE = 8  # to which pictures are averaged before they are compared
 OFF = 24  # levels by which a planted error is off
 SAMPLES = (0, 1)
 """Of the same future; the first is the one that is doubted."""
@@ -58,11 +56,13 @@ class Prepared:
 
     Args:
       store: of the recordings.
-      bank: `[M, F]` transitions of training episodes.
+      seen: transitions of training episodes, as pictures.
+      held: the same as the world holds them; None where it has no features.
     """
 
     store: Store
-    bank: np.ndarray
+    seen: Bank
+    held: Bank | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class DoubtTask:
 
     count: int | None = None
     name: str = "doubt"
-    version: int = 2
+    version: int = 3
     claim: str = "it knows when it does not know"
     requires: frozenset[str] = frozenset({"rollout", "render", "doubt"})
     own_data: bool = False
@@ -102,9 +102,9 @@ class DoubtTask:
         return found
 
     def fingerprint(self, setting: Setting) -> str:
-        """Of the moments."""
-        keys = [item.key for item in self.items(setting)]
-        return hashlib.blake2b(str(keys).encode(), digest_size=8).hexdigest()
+        """Of the moments, and of how many transitions they are held against."""
+        told = [item.key for item in self.items(setting)], BANK[setting.budget]
+        return hashlib.blake2b(str(told).encode(), digest_size=8).hexdigest()
 
     def nulls(self, setting: Setting) -> Mapping[str, Probe]:
         """None that answers by itself: other doubts are held against the same dreams."""
@@ -117,7 +117,9 @@ class DoubtTask:
         """Gathers transitions of training episodes."""
         store = recorded.recordings(setting)
         seed = item_seed(self.name, "bank", 0, setting)
-        return Prepared(store, _bank(store, BANK[setting.budget], seed))
+        size = BANK[setting.budget]
+        known = nearest.held(probe, store, size, seed)
+        return Prepared(store, nearest.seen(store, size, seed), known)
 
     def answer(self, probe: Probe, items: Sequence[Item], prepared: Prepared) -> Sequence[Answer]:
         """The share of wrong steps up to the first; beside it doubts and errors of all of them."""
@@ -269,9 +271,13 @@ def _answers(
     told = {
         "doubt": probe.doubt(state, actions).numpy(),
         "error": _apart(drawn[0], truth),
-        "near": _nearest(_keys(before, drawn[0]), prepared.bank),
+        "near": prepared.seen.far(nearest.pictures(before, drawn[0])),
         "spread": np.mean([_apart(drawn[0], other) for other in drawn[1:]], 0),
     }
+    if prepared.held is not None:
+        camera = moments[0].camera
+        own = nearest.features(probe, state, drawn[0], actions, camera)
+        told["near_features"] = prepared.held.far(own)
     tolerance = float(getattr(probe, "tolerance", Doubter.tolerance))
     return [_answer({n: v[row] for n, v in told.items()}, tolerance) for row in range(len(items))]
 
@@ -289,41 +295,3 @@ def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """`[...]` root mean square difference of frames `[..., H, W, 3]`, in [0, 1]."""
     gap = (one.astype(np.float32) - other) / 255
     return np.sqrt(np.square(gap).mean((-3, -2, -1)))
-
-
-def _keys(before: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """`[B, T, F]` what steps are compared by: two small pictures, before and after.
-
-    Args:
-      before: `[B, H, W, 3]` ahead of the first.
-      frames: `[B, T, H, W, 3]`.
-    """
-    whole = torch.from_numpy(np.concatenate([before[:, None], frames], 1)).float() / 255
-    small = functional.adaptive_avg_pool2d(whole.flatten(0, 1).permute(0, 3, 1, 2), SIDE)
-    flat = small.flatten(1).unflatten(0, whole.shape[:2]).numpy()
-    return np.concatenate([flat[:, :-1], flat[:, 1:]], -1)
-
-
-def _nearest(keys: np.ndarray, bank: np.ndarray) -> np.ndarray:
-    """`[B, T]` distance to the nearest of the bank."""
-    squares = np.square(keys).sum(-1)[..., None] + np.square(bank).sum(-1) - 2 * keys @ bank.T
-    return np.sqrt(np.maximum(squares.min(-1), 0))
-
-
-@lru_cache(maxsize=2)
-def _bank(store: Store, size: int, seed: int) -> np.ndarray:
-    """`[M, F]` transitions of training episodes, at most about `size`."""
-    rng = seeding.rng(seed, "transitions")
-    names = [name for name in store.split("train") if store.row(name).length > 1]
-    if not names:
-        raise NotApplicable(
-            f"`{store.path}` has no training episodes to be far from",
-            "record some that are not held out",
-        )
-    camera, found, each = recorded.camera_of(store), [], 20
-    for i in rng.permutation(len(names))[: -(-size // each)]:
-        start = int(rng.integers(max(1, store.row(names[i]).length - each)))
-        stop = min(store.row(names[i]).length, start + each + 1)
-        frames = store.read(names[i], start, stop).frames[camera][None]
-        found.append(_keys(frames[:, 0], frames[:, 1:])[0])
-    return np.concatenate(found)

@@ -21,6 +21,12 @@ ABSTAINS = 0.05
 """Steps that are left out in distribution."""
 BELIEVED = 0.1
 """Calibration error below which doubt may be believed."""
+SCORES = {
+    "near": "nearest training step in pixels",
+    "near_features": "nearest training step in features",
+    "spread": "spread of samples",
+}
+"""What else would tell wrong steps from right ones; a row has those that there are."""
 
 
 def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
@@ -84,24 +90,29 @@ def _pool(sums: np.ndarray, found: Doubted, seed: int) -> statistics.Pool:
 
 def _ranked(rows: Sequence[Row], seed: int) -> dict[str, Figure]:
     """How well doubt ranks errors, and what heeding it saves, beside other scores."""
-    every = {name: _doubted(rows, name) for name in ("doubt", "near", "spread")}
+    names = ("doubt", *(name for name in SCORES if name in rows[0].extra))
+    every = {name: _doubted(rows, name) for name in names}
     own = every["doubt"]
     if not own.wrong.any() or own.wrong.all():
         why = f"{'nothing' if not own.wrong.any() else 'everything'} goes wrong: nothing to rank"
-        names = ("auroc", "beyond_nearest", "risk_coverage")
-        return {name: Figure.absent("1", why) for name in names}
-    ranks = [doubt.rank_sums(found) for found in every.values()]
-    areas = [float(doubt.auroc(sums.sum(0))) for sums in ranks]
-    both = _pool(np.concatenate(ranks[:2], -1), own, seed)
+        absent = ("auroc", "beyond_nearest", "risk_coverage")
+        return {name: Figure.absent("1", why) for name in absent}
+    ranks = {name: doubt.rank_sums(found) for name, found in every.items()}
+    areas = {name: float(doubt.auroc(sums.sum(0))) for name, sums in ranks.items()}
+    near = max((name for name in names if name.startswith("near")), key=areas.__getitem__)
+    both = _pool(np.concatenate([ranks["doubt"], ranks[near]], -1), own, seed)
     gain = both.estimate(lambda s: doubt.auroc(s[..., :2]) - doubt.auroc(s[..., 2:]))
-    saved = [doubt.risk_sums(found) for found in every.values()]
-    others = [float(doubt.risk_coverage(sums.sum(0))) for sums in saved[1:]]
-    coverage = _pool(saved[0], own, seed).estimate(doubt.risk_coverage)
+    saved = {name: doubt.risk_sums(found) for name, found in every.items()}
+    others = [float(doubt.risk_coverage(saved[name].sum(0))) for name in names[1:]]
+    coverage = _pool(saved["doubt"], own, seed).estimate(doubt.risk_coverage)
     auroc = both.estimate(lambda s: doubt.auroc(s[..., :2]))
-    told = f"nearest training step {areas[1]:.2f}, spread of samples {areas[2]:.2f}"
+    told = ", ".join(f"{SCORES[name]} {areas[name]:.2f}" for name in names[1:])
+    best = max(0.5, *(areas[name] for name in names[1:]))
     return {
-        "auroc": figure(auroc, (), "1", null=max(0.5, *areas[1:]), ceiling=1.0, why=told),
-        "beyond_nearest": figure(gain, (), "1", null=0.0, ceiling=1 - areas[1]),
+        "auroc": figure(auroc, (), "1", null=best, ceiling=1.0, why=told),
+        "beyond_nearest": figure(
+            gain, (), "1", null=0.0, ceiling=1 - areas[near], why=SCORES[near]
+        ),
         "risk_coverage": figure(coverage, (), "1", null=max(0.0, *others), ceiling=1.0),
     }
 

@@ -19,7 +19,16 @@ from worldloom.data.store import Store
 from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Edit, Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
+from worldloom.trust.task import (
+    Answer,
+    Budget,
+    Fault,
+    Item,
+    Setting,
+    Verdict,
+    item_seed,
+    train_seed,
+)
 from worldloom.trust.tasks.gladder.falling import (
     CONTEXT,
     FRAMES,
@@ -57,6 +66,7 @@ class Prepared:
       first: the pull, from the first frame.
       shuffled: as `now`, of shuffled pulls.
       across: where the ball is from left to right, a direction that is none of the pull's.
+      spread: standard deviation of the pulls that are read off the films it was fitted to.
     """
 
     layer: str | None = None
@@ -64,6 +74,7 @@ class Prepared:
     first: ridge.Line | None = None
     shuffled: ridge.Line | None = None
     across: ridge.Line | None = None
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Gladder:
 
     count: int | None = None
     name: str = "gladder"
-    version: int = 1
+    version: int = 2
     claim: str = "it knows gravity"
     requires: frozenset[str] = frozenset({"rollout", "render"})
     own_data: bool = True
@@ -101,7 +112,7 @@ class Gladder:
         ]
 
     def _films(self, split: str, count: int, setting: Setting) -> list[Film]:
-        seeds = (item_seed(self.name, split, i, setting) for i in range(count))
+        seeds = (train_seed(self.name, split, i, setting) for i in range(count))
         return [draw_film(INSIDE, np.random.default_rng(seed)) for seed in seeds]
 
     def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
@@ -146,6 +157,7 @@ class Gladder:
             ridge.chosen(_features(probe, states[1], layer), g)[0],
             ridge.chosen(seen[layer], mixed)[0],
             ridge.chosen(seen[layer], shot.place[:, CONTEXT - 1, 0, 0])[0],
+            float(fits[layer][0](seen[layer]).std()),
         )
 
     def answer(self, probe: Probe, items: Sequence[Item], prepared: Prepared) -> Sequence[Answer]:
@@ -169,10 +181,11 @@ class Gladder:
             }
             for i, row in enumerate(extra):
                 row |= {name: float(values[i]) for name, values in told.items()}
-            if "steer" in probe.capabilities:
+            inside = [i for i, item in enumerate(items) if item.split == "inside"]
+            if inside and "steer" in probe.capabilities:
                 for name, slopes in _pushed(probe, state, some, last, prepared).items():
-                    for row, slope in zip(extra, slopes, strict=True):
-                        row[name] = slope
+                    for i in inside:
+                        extra[i][name] = slopes[i]
         return [Answer(fall, row) for fall, row in zip(fallen, extra, strict=True)]
 
     def show(self, probe: Probe, item: Item, setting: Setting) -> Showing:
@@ -189,12 +202,14 @@ class Gladder:
         return {
             "too_heavy": Fault(
                 lambda setting: FilmProbe("g times 1.2", lambda f: with_pull(f, 1.2 * pull(f))),
-                lambda v: not v.passed and abs((v.figures["predicts"].value or 0) - 1.2) < 0.05,
+                lambda v: (
+                    v.passed is False and abs((v.figures["predicts"].value or 0) - 1.2) < 0.05
+                ),
                 "falls by 20% too fast: slope 1.20",
             ),
             "fixed": Fault(
                 lambda setting: FilmProbe("g is 4", lambda film: with_pull(film, 4.0)),
-                lambda v: not v.passed and abs(v.figures["predicts"].value or 0) < 0.05,
+                lambda v: v.passed is False and abs(_slope_of(v)) < 0.05,
                 "one pull for all: slope 0",
             ),
             "leaking": Fault(
@@ -210,6 +225,10 @@ def _film(item: Item) -> Film:
     return draw_film(item.facts["band"], rng, g=item.facts["g"])
 
 
+def _slope_of(verdict: Verdict) -> float:
+    return verdict.figures["predicts"].value or 0.0
+
+
 def _features(probe: Probe, state: Any, layer: str | None) -> np.ndarray:
     return probe.features(state, layer).double().cpu().numpy()
 
@@ -217,9 +236,15 @@ def _features(probe: Probe, state: Any, layer: str | None) -> np.ndarray:
 def _pushed(
     probe: Probe, state: Any, some: Sequence[Film], last: np.ndarray, prepared: Prepared
 ) -> dict[str, list[float | None]]:
-    """How much the fall changes for a push that the probe reads as one unit more of pull."""
+    """How much the fall changes for each unit of pull by which features are pushed.
+
+    A push is of one unit as the probe reads it, or of as much as its readings of films differ by:
+    where little can be read, one unit is further than any film lies, and nothing of the picture
+    is left. Other directions are pushed as far.
+    """
     assert prepared.now is not None and prepared.across is not None
     way = prepared.now.weight / max(float(np.square(prepared.now.weight).sum()), 1e-12)
+    units = min(1.0, max(prepared.spread, 1e-6))
     anywhere = np.random.default_rng(0).normal(size=len(way))
     ways = {
         "pushed": way,
@@ -229,11 +254,11 @@ def _pushed(
     slopes = {}
     for name, vector in ways.items():
         ends = []
-        for sign in (1, -1):
+        for sign in (units, -units):
             push = Edit(prepared.layer or "", torch.from_numpy(sign * vector).float())
             ends.append(falls(probe, state, some, last, push)[0])
         pairs = zip(*ends, strict=True)
-        slopes[name] = [None if a is None or b is None else (a - b) / 2 for a, b in pairs]
+        slopes[name] = [None if a is None or b is None else (a - b) / (2 * units) for a, b in pairs]
     return slopes
 
 

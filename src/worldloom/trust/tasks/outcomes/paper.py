@@ -13,7 +13,7 @@ import numpy as np
 from worldloom import seeding
 from worldloom.envs.craft_rules import ACTION_NAMES
 from worldloom.envs.hop import KEYS
-from worldloom.trust.paper import Malformed, picture, sheet
+from worldloom.trust.paper import Malformed, is_number, picture, sheet
 from worldloom.trust.task import Answer
 from worldloom.trust.tasks.outcomes import drawn
 from worldloom.trust.tasks.outcomes.chances import RARE, Question, Thrower
@@ -77,12 +77,8 @@ def mark(question: Question, seed: int, answer: Any, count: int) -> Answer:
     """
     ends = candidates(question, seed)
     form = f"a list of {len(ends)} numbers, none negative and not all 0"
-    numbers = isinstance(answer, list) and all(
-        isinstance(x, int | float) and not isinstance(x, bool) for x in answer
-    )
-    if not numbers or len(answer) != len(ends):
-        raise Malformed(f"expected {form}, found {answer!r}")
-    weight = np.array(answer, np.float64)
-    if not np.isfinite(weight).all() or (weight < 0).any() or weight.sum() <= 0:
-        raise Malformed(f"expected {form}, found {answer!r}")
+    good = isinstance(answer, list) and len(answer) == len(ends) and all(map(is_number, answer))
+    weight = np.array(answer if good else [-1], np.float64)
+    if (weight < 0).any() or weight.sum() <= 0:
+        raise Malformed(f"expected {form}, found {answer!r:.60}")
     return drawn.weigh(question.futures, ends, weight / weight.sum(), count)

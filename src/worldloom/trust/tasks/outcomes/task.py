@@ -18,8 +18,9 @@ from worldloom.actions import Action
 from worldloom.data.store import Store, StoreInfo
 from worldloom.data.types import Clip
 from worldloom.evaluate.report import Figure
-from worldloom.trust import pooling
+from worldloom.trust import beaten, pooling
 from worldloom.trust.clips import Showing
+from worldloom.trust.paper import Malformed
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
 from worldloom.trust.task import (
@@ -31,6 +32,7 @@ from worldloom.trust.task import (
     Variants,
     Verdict,
     item_seed,
+    train_seed,
     variant,
 )
 from worldloom.trust.tasks.outcomes import paper
@@ -107,7 +109,7 @@ class Outcomes:
         ]
 
     def _lesson(self, game: Game, number: int, setting: Setting) -> Any:
-        return lesson(game, item_seed(self.name, f"train {game}", number, setting), LENGTH)
+        return lesson(game, train_seed(self.name, f"train {game}", number, setting), LENGTH)
 
     def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
         """Games by chance, one store each."""
@@ -185,18 +187,22 @@ class Outcomes:
 
     def mark(self, items: Sequence[Item], answers: Sequence[Any]) -> Sequence[Answer]:
         """As `answer`, of weights that were written down."""
-        return [
-            paper.mark(_question(item), item.seed, answer, item.facts["samples"])
-            for item, answer in zip(items, answers, strict=True)
-        ]
+        found = []
+        for item, answer in zip(items, answers, strict=True):
+            try:
+                samples = item.facts["samples"]
+                found.append(paper.mark(_question(item), item.seed, answer, samples))
+            except Malformed as error:
+                raise Malformed(f"`{item.key}`: {error}") from error
+        return found
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
-        """Near to fair dice, and most of the rare outcomes."""
+        """Near to fair dice, nearer than every null, and most of the rare outcomes."""
         by = {game: [row for row in rows if row.split == game] for game in GAMES}
         figures = {"energy": _energy(rows, seed)}
         figures |= {name: _counted(rows, name, seed) for name in SHARES}
         figures |= {f"energy_{game}": _energy(some, seed) for game, some in by.items()}
-        return _verdict(figures)
+        return _verdict(figures, beaten.stands(rows, beaten.every(rows), seed=seed, less=True))
 
     def faults(self) -> Mapping[str, Fault]:
         """Samplers that collapse, leave out what is rare, or spread over what cannot be."""
@@ -317,12 +323,14 @@ def _high(verdict: Verdict, name: str) -> float:
     return np.inf if high is None else high
 
 
-def _verdict(figures: Mapping[str, Figure]) -> Verdict:
+def _verdict(figures: Mapping[str, Figure], left: Sequence[str]) -> Verdict:
     lows = [(figures["energy"].low, NEAR), (figures["rare"].low, ENOUGH)]
-    passed = all(low is not None and low > least for low, least in lows)
+    passed = not left and all(low is not None and low > least for low, least in lows)
     told = {n: f"{f.value:.0%}" if f.value is not None else "?" for n, f in figures.items()}
     sentence = (
         f"{told['possible']} of its futures can happen; against fair dice it shows "
         f"{told['modes']} of the outcomes and {told['rare']} of the rare ones"
     )
-    return Verdict(figures, passed, sentence)
+    words = {ONE: "always the likeliest", "nearest": "the nearest clips"}
+    than = f"; its futures are no nearer to them than {beaten.told(left, words)}" if left else ""
+    return Verdict(figures, passed, sentence + than)

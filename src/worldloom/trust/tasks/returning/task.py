@@ -30,6 +30,7 @@ from worldloom.trust.task import (
     Setting,
     Verdict,
     item_seed,
+    train_seed,
     variant,
 )
 from worldloom.trust.tasks.returning.rememberers import Rememberer, Repeater
@@ -171,7 +172,7 @@ class Return:
             store = Store.open_or_create(path / world, info)
             short = [g for g in self.gaps or GAPS[setting.budget] if g <= 64]
             for index in range(len(store), LESSONS[setting.budget]):
-                seed = item_seed(self.name, f"train {world}", index, setting)
+                seed = train_seed(self.name, f"train {world}", index, setting)
                 kind = kinds[index % 2]
                 trip = make_trip(kind, short[index // 2 % len(short)], seed)
                 keys = {"keys": trip.keys.astype(np.uint8)}

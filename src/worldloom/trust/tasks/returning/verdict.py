@@ -12,17 +12,19 @@ import numpy as np
 from worldloom import seeding
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
-from worldloom.trust import pooling
+from worldloom.trust import beaten, pooling
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Verdict
 
 FATES = ("evolves", "freezes", "loses")
 LEVEL = 0.55  # the least at the shortest gap from which anything can fall halfway
+COIN = "a coin"
+WORDS = {"window": "who remembers 8 steps", "copy_first": "the first frame repeated"}
 SLOPES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
-    """Passed where the truth is chosen more often than the lure, and keys matter."""
+    """Passed where the truth is chosen more often than by any null, and keys matter."""
     still = [row for row in rows if row.split != "moving"]
     gaps = sorted({int(row.extra["gap"]) for row in rows})
     listens = _difference(rows, "deaf_error", "error", seed=seed)
@@ -39,11 +41,19 @@ def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
     figures |= {fate: _share(moving, fate, seed=seed) for fate in FATES}
     if listens.low is None or listens.low <= 0:
         return Verdict(figures, None, "not measurable: it does not listen to its keys")
-    low, life = figures["remembers"].low, figures["half-life"].value
-    passed = low is not None and low > 0.5
-    long = "" if life is None else f", half of it for {life:.0f} steps"
-    words = "remembers what it left" + long if passed else "does not remember what it left"
-    return Verdict(figures, passed, f"it {words}{figures['half-life'].why and ' or more'}")
+    left = beaten.stands(still, {COIN: lambda row: 0.5, **beaten.every(still)}, seed=seed)
+    return Verdict(figures, not left, _words(left, figures["half-life"]))
+
+
+def _words(left: Sequence[str], life: Figure) -> str:
+    """Which nulls it is not above, or for how long it remembers."""
+    if left:
+        than = beaten.told(left, WORDS)
+        return f"it is not shown to remember what it left: it chooses no better than {than}"
+    if life.value is None:
+        return "it remembers what it left"
+    more = " or more" if life.why else ""
+    return f"it remembers what it left, half of it for {life.value:.0f} steps{more}"
 
 
 def _null(rows: Sequence[Row]) -> float:

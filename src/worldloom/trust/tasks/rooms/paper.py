@@ -11,7 +11,7 @@ import numpy as np
 
 from worldloom.envs.rooms_cast import COLOURS
 from worldloom.envs.rooms_plan import PALETTE
-from worldloom.trust.paper import Malformed, picture
+from worldloom.trust.paper import Malformed, is_number, picture
 from worldloom.trust.tasks.rooms import apartments
 from worldloom.trust.tasks.rooms.apartments import Views
 from worldloom.trust.tasks.rooms.mappers import Guess
@@ -24,19 +24,21 @@ NAMES = (
 TIMES = 6
 """How many times a view is enlarged."""
 CELLS = 32  # in the unit of `apartments.odometry`
-HOW = (
+_HOW = (
     "Each question shows views of one apartment from inside. Every room has walls of one colour "
     "of its own, and `colours` names those that can be seen. `poses` says where each view was "
-    "taken, seen from the first one: cells ahead of it, cells to its right, and degrees turned to "
+    "taken, seen from {base}: cells ahead of it, cells to its right, and degrees turned to "
     "the right; a view is 90 degrees wide. A grey panel is a closed door. Draw the floor plan: "
     "`doors` lists all pairs of rooms with a door between them, open or closed, by their colours; "
     "`areas` gives square cells by colour, or is empty; `rooms` says how many rooms there are in "
     "all, or is null."
 )
+HOW = _HOW.format(base="the first one")
+HOW_BY_MOVES = _HOW.format(base="the one before it, so that moves have to be added up")
 
 
-def ask(world: Views, folder: Path) -> dict[str, Any]:
-    """Writes the views; returns what is asked of them."""
+def ask(world: Views, folder: Path, *, steps: bool) -> dict[str, Any]:
+    """Writes the views; returns what is asked of them; poses as of `apartments.odometry`."""
     names = [
         picture(frame, folder / f"{index:02d}.png", TIMES)
         for index, frame in enumerate(world.frames(), 1)
@@ -47,7 +49,7 @@ def ask(world: Views, folder: Path) -> dict[str, Any]:
             "right": round(CELLS * float(right), 2),
             "turned": round(float(np.degrees(np.arctan2(sine, cosine))), 1),
         }
-        for ahead, right, cosine, sine in apartments.odometry(world.pose, steps=False)
+        for ahead, right, cosine, sine in apartments.odometry(world.pose, steps=steps)
     ]
     seen = world.plan["colour"][0, apartments.ask(world).rooms]
     colours = {NAMES[c]: "#" + bytes(COLOURS[c]).hex() for c in sorted(seen.tolist())}
@@ -102,9 +104,8 @@ def _colour(key: str, name: Any) -> int:
 
 
 def _is_size(value: Any) -> bool:
-    """Whether a value is a number from 0 on; true is none."""
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    return good and 0 <= value < float("inf")
+    """Whether a value is a number from 0 on."""
+    return is_number(value) and value >= 0
 
 
 def _short(value: Any) -> str:

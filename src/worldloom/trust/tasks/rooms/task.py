@@ -25,7 +25,16 @@ from worldloom.evaluate.report import Figure
 from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
+from worldloom.trust.task import (
+    Answer,
+    Budget,
+    Fault,
+    Item,
+    Setting,
+    Verdict,
+    item_seed,
+    train_seed,
+)
 from worldloom.trust.tasks.rooms import apartments, mappers, paper, planreader, sketch
 from worldloom.trust.tasks.rooms.apartments import Views
 from worldloom.trust.tasks.rooms.mappers import Guess, Mapper
@@ -144,7 +153,7 @@ class RoomsTask:
 
     def ask(self, item: Item, folder: Path) -> Mapping[str, Any]:
         """Writes the views; asks for the plan."""
-        return paper.ask(_world(item), folder)
+        return paper.ask(_world(item), folder, steps=self.track == "actions")
 
     def blank(self, item: Item) -> Any:
         """No doors."""
@@ -229,6 +238,16 @@ class RoomsTask:
         return torch.stack([found[i] for i in range(len(worlds))])
 
 
+def by_moves() -> RoomsTask:
+    """The harder track: nobody says where a view is, only how one went there."""
+    return RoomsTask(
+        "actions",
+        name="rooms_actions",
+        claim="it adds up its moves, and knows which room lies behind which door",
+        how=paper.HOW_BY_MOVES,
+    )
+
+
 def _world(item: Item) -> Views:
     return apartments.draw_world(item.seed, "test", item.facts["views"])
 
@@ -236,7 +255,7 @@ def _world(item: Item) -> Views:
 def _lesson_world(name: str, split: apartments.Split, index: int, setting: Setting) -> Views:
     """World `index` of a split from which heads learn; the numbers of views take turns."""
     views = VIEWS[index % len(VIEWS)]
-    return apartments.draw_world(item_seed(name, split, index, setting), split, views)
+    return apartments.draw_world(train_seed(name, split, index, setting), split, views)
 
 
 def _lessons(worlds: Sequence[Views]) -> Lesson:

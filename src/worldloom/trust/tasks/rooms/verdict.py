@@ -11,13 +11,13 @@ import numpy as np
 from worldloom import seeding
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
+from worldloom.trust import beaten
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Verdict
 from worldloom.trust.tasks.rooms.planreader import matthews
 
 VIEWS = (32, 16, 8)
 """Views of an apartment; the first is what the verdict is about."""
-CHANCE = 0.05
 
 
 def counts(rows: Sequence[Row], system: str, kind: str) -> np.ndarray:
@@ -42,8 +42,7 @@ def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
     everything = counts(first, "", "all")
     tests = {n: (own, other) for n, other in nulls.items()}
     tests["covisible"] = (everything, counts(first, "covisible", "all"))
-    holds = statistics.holm({n: _chance(*pair, seed=seed) for n, pair in tests.items()})
-    beaten = {n: bool(_total(a) > _total(b) and holds[n] < CHANCE) for n, (a, b) in tests.items()}
+    lost = beaten.unbeaten(tests, matthews, seed=seeding.stream(seed, "rooms swap"))
     strongest = max(nulls, key=lambda n: _total(nulls[n]))
     figures = {
         "hidden": _correlation(own, nulls[strongest], best, seed=seed, why=f"null: {strongest}"),
@@ -58,18 +57,13 @@ def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
         some = [row for row in rows if row.split == f"{views} views"]
         parts = [counts(some, name, "hidden") for name in ("", "touching", "ceiling")]
         figures[f"hidden, {views} views"] = _correlation(*parts, seed=seed, why="null: touching")
-    lost = [name for name, won in beaten.items() if not won]
-    words = f"is not above: {', '.join(lost)}" if lost else "is above all nulls"
+    words = f"is not above: {beaten.told(lost)}" if lost else "is above all nulls"
     sentence = f"of rooms never seen together, its plan {words}"
     return Verdict(figures, not lost, sentence)
 
 
 def _total(sums: np.ndarray) -> float:
     return float(matthews(sums.sum(0)))
-
-
-def _chance(first: np.ndarray, second: np.ndarray, *, seed: int) -> float:
-    return statistics.swap_test(first, second, matthews, seed=seeding.stream(seed, "rooms swap"))
 
 
 def _pool(sums: np.ndarray, seed: int) -> statistics.Pool:

@@ -25,7 +25,16 @@ from worldloom.evaluate.report import Figure
 from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
+from worldloom.trust.task import (
+    Answer,
+    Budget,
+    Fault,
+    Item,
+    Setting,
+    Verdict,
+    item_seed,
+    train_seed,
+)
 from worldloom.trust.tasks.scenes import films
 from worldloom.trust.tasks.transfer import cloning, hopping
 from worldloom.trust.tasks.transfer.cloning import Lens, Policy
@@ -136,7 +145,7 @@ class Transfer:
     def demos(self, setting: Setting) -> Mapping[View, Sequence[Demo]]:
         """The demonstrations, the same ones in both views."""
         extent = self._of(setting)
-        seeds = (item_seed(self.name, "demo", i, setting) for i in range(extent.demos))
+        seeds = (train_seed(self.name, "demo", i, setting) for i in range(extent.demos))
         return _shown(tuple(seeds), extent.length)
 
     def recordings(self, path: Path, setting: Setting) -> Mapping[str, Store]:
@@ -154,7 +163,7 @@ class Transfer:
 
     def fingerprint(self, setting: Setting) -> str:
         """Of one demonstration of each view."""
-        seed = item_seed(self.name, "demo", 0, setting)
+        seed = train_seed(self.name, "demo", 0, setting)
         return films.fingerprint(
             np.concatenate([hopping.demonstrate(seed, view, 8).frames for view in VIEWS])
         )
@@ -231,7 +240,7 @@ class Transfer:
         return Showing(truth[stays], seen, f"a game, {view}", sides)
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
-        """More than the frame-stack autoencoder earns, over shared starts."""
+        """More than everybody it stands beside earns, over shared starts."""
         return judge(rows, seed=seed)
 
     def faults(self) -> Mapping[str, Fault]:

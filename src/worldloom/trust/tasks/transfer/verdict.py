@@ -6,17 +6,24 @@ from typing import Any
 import numpy as np
 
 from worldloom.evaluate.report import Figure
-from worldloom.trust import pooling
+from worldloom.trust import beaten, pooling
 from worldloom.trust.rows import Row
 from worldloom.trust.task import Verdict
 from worldloom.trust.tasks.transfer.hopping import VIEWS
 
 PROBED = {view: f"probed {view}" for view in VIEWS}
 """Splits of the items from which action and state are read."""
+WORDS = {
+    "stack": "a frame-stack autoencoder",
+    "image": "an image autoencoder",
+    "random": "random features",
+    "pixels": "pixels end to end",
+    "blind": "who sees nothing",
+}
 
 
 def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
-    """More than the frame-stack autoencoder earns, over shared starts."""
+    """More than everybody it stands beside earns, over shared starts."""
     played = [row for row in rows if row.split in VIEWS]
     probed = [row for row in rows if row.split in PROBED.values()]
     gain = _gain(played, pooling.null("stack"), seed=seed)
@@ -41,11 +48,9 @@ def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
         figures[name] = _kept(
             probed, lambda extra, n=name: extra.get(n), "image", seed=seed, unit=unit
         )
-    passed = gain.low is not None and gain.low > 0
-    worse = gain.high is not None and gain.high < 0
-    how = "more" if passed else "less" if worse else "no more"
-    sentence = f"who imitates with its features earns {how} than with a frame-stack autoencoder's"
-    return Verdict(figures, passed, sentence)
+    left = beaten.stands(played, beaten.every(rows), seed=seed)
+    than = f"no more than {beaten.told(left, WORDS)}" if left else "more than everybody beside it"
+    return Verdict(figures, not left, f"who imitates with its features earns {than}")
 
 
 def _gain(rows: Sequence[Row], other: pooling.Column, *, seed: int) -> Figure:

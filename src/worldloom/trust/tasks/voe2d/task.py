@@ -20,11 +20,20 @@ from worldloom.data.store import Store
 from worldloom.data.types import Clip
 from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
-from worldloom.trust import paper, pooling
+from worldloom.trust import beaten, paper, pooling
 from worldloom.trust.clips import Showing
 from worldloom.trust.probe import Probe
 from worldloom.trust.rows import Row
-from worldloom.trust.task import Answer, Budget, Fault, Item, Setting, Verdict, item_seed
+from worldloom.trust.task import (
+    Answer,
+    Budget,
+    Fault,
+    Item,
+    Setting,
+    Verdict,
+    item_seed,
+    train_seed,
+)
 from worldloom.trust.tasks.scenes import films
 from worldloom.trust.tasks.scenes.films import FilmProbe
 from worldloom.trust.tasks.voe2d.quads import FRAMES, PROPERTIES, SEAM, Draw, Pair
@@ -92,7 +101,7 @@ class Voe2d:
         """Possible films of the same kinds, at other heights."""
         library, kinds = [], list(PROPERTIES)
         for i in range(LIBRARY[setting.budget]):
-            rng = np.random.default_rng(item_seed(self.name, "train", i, setting))
+            rng = np.random.default_rng(train_seed(self.name, "train", i, setting))
             low = rng.random() < 0.5
             height = float(rng.uniform(2.8, 4.2) if low else rng.uniform(5.8, 6.4))
             if kinds[i % 7] == "gravity":
@@ -150,25 +159,23 @@ class Voe2d:
         return Showing(frames[CLIPS.index("AA")], frames[CLIPS.index("AB")], item.split, sides)
 
     def judge(self, rows: Sequence[Row], *, seed: int) -> Verdict:
-        """Above the untrained network on every property, after Holm."""
+        """Above a coin and the untrained networks on every property, after Holm."""
         raw = [name for name in pooling.nulls(rows) if name.startswith("untrained")]
         reference = raw or ["coin"]
         by = {name: [row for row in rows if row.split == name] for name in PROPERTIES}
         figures: dict[str, Figure] = {"accuracy": _accuracy(rows, reference)}
-        chances: dict[str, float] = {}
+        tests: dict[str, beaten.Pair] = {}
         for name, some in by.items():
             figures[name] = _accuracy(some, reference)
             if raw and (why := _withdrawn(some, raw)):
                 figures[name] = Figure.absent("1", why)
             else:
-                chances[name] = pooling.chance(some, pooling.value, _average(reference), seed=seed)
-        adjusted = statistics.holm(chances)
-        known = [
-            name
-            for name, p in adjusted.items()
-            if p < 0.05 and (figures[name].value or 0) > (figures[name].null or 0)
-        ]
+                nulls = {name: _average(reference), f"{name}, coin": lambda row: 0.5}
+                tests |= beaten.columns(some, nulls)
+        left = beaten.unbeaten(tests, beaten.mean, seed=seeding.stream(seed, "swap"))
+        known = [name for name in by if name in tests and not {name, f"{name}, coin"} & {*left}]
         figures["accuracy_by_max"] = _rate([row.extra["max"] for row in rows], 0.5, None)
+        figures["pairs"] = _pairs(rows, raw, seed=seed)
         figures["auroc"] = _auroc(rows, seed=seed)
         words = ", ".join(known) or "nothing"
         return Verdict(figures, len(known) == len(PROPERTIES), f"it expects {words}")
@@ -223,7 +230,7 @@ def _order(item: Item) -> list[int]:
 def _in_order(item: Item, answer: Any) -> np.ndarray:
     """`[4]` surprise in the order of `CLIPS`, of an answer in the order on paper."""
     good = isinstance(answer, list) and len(answer) == len(CLIPS)
-    if not good or not all(type(x) in (int, float) and np.isfinite(x) for x in answer):
+    if not good or not all(map(paper.is_number, answer)):
         raise paper.Malformed(f"`{item.key}` is answered by {answer!r:.60}, not by four numbers")
     told = np.zeros(len(CLIPS))
     told[_order(item)] = answer
@@ -307,6 +314,37 @@ def _withdrawn(rows: Sequence[Row], raw: Sequence[str]) -> str:
     if 0.45 <= mean <= 0.55 or low <= 0.5 <= high:
         return ""
     return f"withdrawn: untrained networks are right in {mean:.0%} of the quads"
+
+
+def _alike(surprise: Mapping[str, float]) -> float:
+    """Of the four pairs of one possible film and one impossible one: how many are told apart.
+
+    Each has the beginning of the pair in common, or the ending. The share in which the
+    impossible film surprises more; ties count half.
+    """
+    good, bad = ([surprise[clip] for clip in some] for some in (CLIPS[:2], CLIPS[2:]))
+    return float(np.mean([_right(np.array([a, 0.0, b, 0.0])) for a in good for b in bad]))
+
+
+def _pairs(rows: Sequence[Row], raw: Sequence[str], *, seed: int) -> Figure:
+    """How often the impossible film of a matched pair surprises more, over quads."""
+
+    def of(who: str) -> pooling.Column:
+        def told(row: Row) -> float | None:
+            facts = row.extra.get("beside", {}).get(who, {}) if who else row.extra
+            return _alike(facts["surprise"]) if "surprise" in facts else None
+
+        return told
+
+    others = [pooling.mean(rows, of(name)) for name in raw]
+    return pooling.figure(
+        pooling.table(rows, [of("")]),
+        pooling.ratio(1, 0),
+        seed=seed,
+        null=max([0.5, *(share for share in others if share is not None)]),
+        ceiling=pooling.mean(rows, of("ceiling")),
+        why="of pairs with one beginning or one ending, those whose impossible film surprises more",
+    )
 
 
 def _auroc(rows: Sequence[Row], *, seed: int) -> Figure:
