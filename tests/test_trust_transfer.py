@@ -15,6 +15,7 @@ from worldloom.trust.task import Setting, Verdict
 from worldloom.trust.tasks.transfer import cloning, encoders, hopping
 from worldloom.trust.tasks.transfer.encoders import Comparing, Informed
 from worldloom.trust.tasks.transfer.task import Extent, Transfer, _area
+from worldloom.trust.tasks.transfer.verdict import PROBED
 
 SMOKE = Setting("smoke")
 
@@ -203,3 +204,35 @@ def test_the_game_that_a_row_tells_is_the_one_that_was_played(monkeypatch: pytes
     assert np.array_equal(shown.seen, np.stack(last))
     assert np.array_equal(shown.truth[0], shown.seen[0])
     assert Transfer(extent).draw(items[row.sample], replace(row, extra={})) is None
+
+
+def earned(own: float, ceiling: float) -> Sequence[Row]:
+    """Games on 40 starts in which the frame stack earns 1, and all have some luck."""
+    luck = np.random.default_rng(0).normal(size=(3, 40))
+    each = {"returns": {"1.0": own}, "inverse": 1.0, "place_error": 0.0, "speed_error": 0.0}
+    beside = {"stack": each, "blind": each, "image": each, "ceiling": each}
+    return [
+        Row(
+            task="transfer",
+            version=1,
+            sample=f"{split}-{i}",
+            cluster=f"start-{i}",
+            split=split,
+            seed=0,
+            value=own + a,
+            null={"stack": 1 + b},
+            ceiling=ceiling + c,
+            extra={**each, "beside": beside},
+        )
+        for split in (*hopping.VIEWS, *PROBED.values())
+        for i, (a, b, c) in enumerate(luck.T)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "ceiling", "passed"), [(3, 3, True), (1, 3, False), (1, 1, None), (3, 1, True)]
+)
+def test_where_not_even_the_true_state_earns_more_nothing_is_said(own, ceiling, passed):
+    found = Transfer().judge(earned(own, ceiling), seed=0)
+    assert found.passed is passed
+    assert ("nor does the true state" in found.sentence) == (passed is None)

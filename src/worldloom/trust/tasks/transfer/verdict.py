@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from worldloom import seeding
 from worldloom.evaluate.report import Figure
 from worldloom.trust import beaten, pooling
 from worldloom.trust.rows import Row
@@ -49,8 +50,21 @@ def judge(rows: Sequence[Row], *, seed: int) -> Verdict:
             probed, lambda extra, n=name: extra.get(n), "image", seed=seed, unit=unit
         )
     left = beaten.stands(played, beaten.every(rows), seed=seed)
-    than = f"no more than {beaten.told(left, WORDS)}" if left else "more than everybody beside it"
-    return Verdict(figures, not left, f"who imitates with its features earns {than}")
+    if not left:
+        words = "who imitates with its features earns more than everybody beside it"
+        return Verdict(figures, True, words)
+    words = f"who imitates with its features earns no more than {beaten.told(left, WORDS)}"
+    if _beyond_all(played, left, seed):
+        return Verdict(figures, None, f"{words}; nor does the true state from so few games")
+    return Verdict(figures, False, words)
+
+
+def _beyond_all(rows: Sequence[Row], names: Sequence[str], seed: int) -> bool:
+    """Whether not even the true state is above any of these nulls: then nobody can be."""
+    nulls = {name: pooling.null(name) for name in names}
+    tests = beaten.columns(rows, nulls, own=pooling.ceiling)
+    seed = seeding.stream(seed, "swap")
+    return beaten.unbeaten(tests, beaten.mean, seed=seed) == tuple(tests)
 
 
 def _gain(rows: Sequence[Row], other: pooling.Column, *, seed: int) -> Figure:
