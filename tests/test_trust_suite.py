@@ -258,8 +258,14 @@ def test_reports_that_are_no_pair_are_refused(profile, tmp_path: Path):
     with pytest.raises(WorldloomError, match="`films` sat with budget smoke, `films` with quick"):
         compare.to_text([found, replace(found, budget="quick")])
     entry = replace(found.entries[0], version=9)
-    with pytest.raises(WorldloomError, match="questions of `motion` differ"):
+    with pytest.raises(WorldloomError, match="`motion` was asked in versions"):
         compare.to_text([found, replace(found, entries=(entry,))])
+    same = replace(found.entries[0], task="same")
+    mixed = [replace(found, entries=(same, each)) for each in (found.entries[0], entry)]
+    text, lined = compare.to_text(mixed), compare.line_up(mixed)["tasks"]
+    assert "nothing is put side by side: `motion` was asked" in text
+    assert lined["motion"]["why"] and not lined["motion"]["figures"]
+    assert not lined["same"]["why"] and lined["same"]["figures"]
     with pytest.raises(WorldloomError, match="its exam is not finished"):
         profile_.Profile.load(tmp_path)
     (tmp_path / "trust.json").write_text('{"format": 1}')

@@ -24,15 +24,17 @@ def line_up(profiles: Sequence[Profile], apart: Sequence[Difference] = ()) -> di
       apart: what their answers differ by, where they were paired.
 
     Raises:
-      WorldloomError: there is nothing to compare, or these are different exams.
+      WorldloomError: there is nothing to compare, or no task asked the same.
     """
     check(profiles)
     names = labels(profiles)
     tasks: dict[str, Any] = {}
     for task in _tasks(profiles):
         entries = [_entry(profile, task) for profile in profiles]
-        figures = _names([entry for entry in entries if entry is not None])
+        other = _otherwise(profiles, task)
+        figures = [] if other else _names([entry for entry in entries if entry is not None])
         tasks[task] = {
+            "why": other,
             "worlds": {
                 name: None
                 if entry is None
@@ -75,6 +77,9 @@ def to_text(
         entries = [_entry(profile, task) for profile in profiles]
         known = [entry for entry in entries if entry is not None]
         lines.append(f"{task}: {known[0].claim}")
+        if other := _otherwise(profiles, task):
+            lines += [f"  nothing is put side by side: {other}", ""]
+            continue
         for name, entry in zip(names, entries, strict=True):
             words = "did not sit it" if entry is None else mark(entry)
             lines.append(f"  {name:<{wide}}{words:<16}{'' if entry is None else _said(entry)}")
@@ -129,7 +134,7 @@ def labels(profiles: Sequence[Profile]) -> list[str]:
 
 
 def check(profiles: Sequence[Profile]) -> None:
-    """Raises where there is nothing to compare, or these are different exams."""
+    """Raises where there is nothing to compare, or no task asked the same."""
     if len(profiles) < 2:
         raise WorldloomError("one report compares with nothing", "name two or more", code=2)
     first = profiles[0]
@@ -141,14 +146,23 @@ def check(profiles: Sequence[Profile]) -> None:
                     f"`{first.world}` sat with {what} {one}, `{other.world}` with {two}",
                     "let all worlds sit the same exam",
                 )
-    for task in _tasks(profiles):
-        known = [e for p in profiles if (e := _entry(p, task)) is not None and not e.why]
-        exams = {(entry.version, entry.header.get("generator")) for entry in known}
-        if len(exams) > 1:
-            raise WorldloomError(
-                f"the questions of `{task}` differ between these reports: {sorted(exams)}",
-                "let all worlds sit the same version of the suite",
-            )
+    told = [_otherwise(profiles, task) for task in _tasks(profiles)]
+    if told and all(told):
+        raise WorldloomError(
+            f"these reports share no questions: {told[0]}",
+            "let all worlds sit the same version of the suite",
+        )
+
+
+def _otherwise(profiles: Sequence[Profile], task: str) -> str:
+    """How the questions of a task differ between reports; empty where they do not."""
+    known = [e for p in profiles if (e := _entry(p, task)) is not None and not e.why]
+    if len({(entry.version, entry.header.get("generator")) for entry in known}) < 2:
+        return ""
+    versions = sorted({entry.version for entry in known})
+    if len(versions) > 1:
+        return f"`{task}` was asked in versions {' and '.join(map(str, versions))}"
+    return f"`{task}` asked other questions in each"
 
 
 def _tasks(profiles: Sequence[Profile]) -> list[str]:
