@@ -18,7 +18,7 @@ and is judged under the suite's own seed, as whoever sits the exam is.
 
 Rows and what is finished are kept in a folder and not made again. Left out unless they are named:
 *transfer*, beside which networks stand that learn for minutes, and *blind*, one judging of which
-takes seconds, so that it has fewer data sets; its words are drawn by chance, no encoder is needed.
+takes seconds, so that its powers have fewer data sets; its words are drawn by chance, no encoder is needed.
 """
 
 import argparse
@@ -57,7 +57,7 @@ VIEWS = "memory"
 """The one that asks about recordings in which views come back, which may be others."""
 SEED = 0
 FEW = {"blind": 100}
-"""Data sets at most, where one judging takes seconds."""
+"""Data sets at most for powers, where one judging takes seconds; type-I errors have them all."""
 
 
 def tried(name: str) -> Task:
@@ -165,7 +165,7 @@ class Bench:
             good = some if draw is None else draw(some, drawn(rows, rng), rng)
             return bool(self.task.judge(good, seed=SEED).passed)
 
-        return share(rows, self.sets, f"{self.task.name} best", hit)
+        return share(rows, self._few(), f"{self.task.name} best", hit)
 
     def caught(self, name: str) -> dict[str, Any]:
         """How often a planted fault is caught."""
@@ -175,7 +175,10 @@ class Bench:
         def hit(some: list[Row], rng: np.random.Generator) -> bool:
             return fault.caught(self.task.judge(some, seed=SEED))
 
-        return share(rows, self.sets, f"{self.task.name} {name}", hit)
+        return share(rows, self._few(), f"{self.task.name} {name}", hit)
+
+    def _few(self) -> int:
+        return min(self.sets, FEW.get(self.task.name, self.sets))
 
     def simulated(self) -> Sequence[Row]:
         """The rows of who sits the task as well as can be, beside those of its nulls."""
@@ -217,8 +220,7 @@ def main() -> None:
         # Recordings say which deeds of *craft* players show, and those of other games none.
         shown = None if name == "craft" else views if name == VIEWS else store
         setting = Setting(args.budget, store=shown)
-        sets = min(args.sets, FEW.get(name, args.sets))
-        figures |= Bench(tried(name), setting, sets, folder).figures()
+        figures |= Bench(tried(name), setting, args.sets, folder).figures()
     if args.publish:
         words = f"--tasks {' '.join(tasks)}" + (f" --store {args.store}" if store else "")
         words += f" --views {args.views}" if views else ""

@@ -41,7 +41,7 @@ WORDS = {
     "colours": "in exchanged colours",
     "actions": "under another's actions",
 }
-COUNT: Mapping[Budget, int] = {"smoke": 12, "quick": 40, "full": 300}
+COUNT: Mapping[Budget, int] = {"smoke": 8, "quick": 40, "full": 300}
 """Moments of each half of the episodes."""
 BANK: Mapping[Budget, int] = {"smoke": 400, "quick": 2000, "full": 8000}
 """Transitions of training episodes among which the nearest is looked for."""
