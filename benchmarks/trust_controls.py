@@ -18,7 +18,8 @@ and is judged under the suite's own seed, as whoever sits the exam is.
 
 Rows and what is finished are kept in a folder and not made again. Left out unless they are named:
 *transfer*, beside which networks stand that learn for minutes, and *blind*, one judging of which
-takes seconds, so that its powers have fewer data sets; its words are drawn by chance, no encoder is needed.
+takes seconds, so that its powers have fewer data sets; its words are drawn by chance, no encoder
+is needed.
 """
 
 import argparse
