@@ -142,6 +142,8 @@ def test_what_lies_off_the_scale_is_an_arrow_at_the_edge():
 
 def test_a_figure_without_a_place_says_why():
     assert "no ceiling is known" in drawn(0.5, 0.4, 0.6, None)
-    assert "null and ceiling are the same" in drawn(0.5, 0.4, 0.6, 0.0)
+    assert "null and ceiling are too near" in drawn(0.5, 0.4, 0.6, 0.0)
+    wrong_way_up = drawn(-0.4, -0.5, -0.3, -0.01)
+    assert "too near" in wrong_way_up and "<poly" not in wrong_way_up
     absent = charts.chart([Bar("a", Figure.absent("1", "so"), "#000")], title="t")
     assert "no value" in absent

@@ -13,6 +13,8 @@ from worldloom.evaluate.report import Figure, number
 LEFT, WIDE, STEP, RIGHT = 190, 420, 34, 170
 OUT = 0.15
 """How far beyond null and ceiling a chart reaches; what lies further is an arrow at its edge."""
+CROWDED = 10
+"""Intervals so many times as wide as all that lies between null and ceiling have no place there."""
 LINE, INK, FAINT = "#e5e0d8", "#1c1c20", "#6b6b76"
 
 
@@ -39,7 +41,15 @@ def can_draw(figure: Figure | None) -> bool:
     """Whether a figure has a place between null and ceiling."""
     if figure is None or None in (figure.value, figure.low, figure.high):
         return False
-    return None not in (figure.null, figure.ceiling) and figure.null != figure.ceiling
+    return None not in (figure.null, figure.ceiling) and not _crowded(figure)
+
+
+def _crowded(figure: Figure) -> bool:
+    """Whether null and ceiling lie so near each other that chance says which way is up."""
+    assert figure.low is not None and figure.high is not None
+    assert figure.null is not None and figure.ceiling is not None
+    scale = abs(figure.ceiling - figure.null)
+    return scale == 0 or figure.high - figure.low > CROWDED * scale
 
 
 def skill(figure: Figure, value: float) -> float:
@@ -95,7 +105,7 @@ def unplaced(figure: Figure | None) -> str:
         return "no value"
     if figure.ceiling is None:
         return "no ceiling is known: it has no place here"
-    return "null and ceiling are the same: it has no place here"
+    return "null and ceiling are too near: it has no place here"
 
 
 def _interval(figure: Figure, y: int, colour: str) -> list[str]:
