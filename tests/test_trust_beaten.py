@@ -97,9 +97,8 @@ def games(gain: float) -> list[Row]:
         returns = {"1.0": 2.0}
         beside = {name: {"returns": returns} for name in ("blind", "ceiling")}
         for view in transfer.VIEWS:
-            found.append(
-                replace(row(i, view, 2 + c, null, returns=returns, beside=beside), cluster=f"s{i}")
-            )
+            one = row(i, view, 2 + c, null, returns=returns, beside=beside)
+            found.append(replace(one, cluster=f"s{i}", ceiling=4.0))
     kept = {"inverse": 0.5, "place_error": 1.0, "speed_error": 1.0}
     beside = {name: kept for name in ("image", "ceiling")}
     return found + [row(i, "probed plain", 0.0, {}, **kept, beside=beside) for i in range(4)]

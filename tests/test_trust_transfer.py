@@ -206,7 +206,7 @@ def test_the_game_that_a_row_tells_is_the_one_that_was_played(monkeypatch: pytes
     assert Transfer(extent).draw(items[row.sample], replace(row, extra={})) is None
 
 
-def earned(own: float, ceiling: float) -> Sequence[Row]:
+def earned(own: float, ceiling: float | None) -> Sequence[Row]:
     """Games on 40 starts in which the frame stack earns 1, and all have some luck."""
     luck = np.random.default_rng(0).normal(size=(3, 40))
     each = {"returns": {"1.0": own}, "inverse": 1.0, "place_error": 0.0, "speed_error": 0.0}
@@ -221,7 +221,7 @@ def earned(own: float, ceiling: float) -> Sequence[Row]:
             seed=0,
             value=own + a,
             null={"stack": 1 + b},
-            ceiling=ceiling + c,
+            ceiling=None if ceiling is None else ceiling + c,
             extra={**each, "beside": beside},
         )
         for split in (*hopping.VIEWS, *PROBED.values())
@@ -230,7 +230,8 @@ def earned(own: float, ceiling: float) -> Sequence[Row]:
 
 
 @pytest.mark.parametrize(
-    ("own", "ceiling", "passed"), [(3, 3, True), (1, 3, False), (1, 1, None), (3, 1, True)]
+    ("own", "ceiling", "passed"),
+    [(3, 3, True), (1, 3, False), (1, 1, None), (3, 1, True), (1, None, False)],
 )
 def test_where_not_even_the_true_state_earns_more_nothing_is_said(own, ceiling, passed):
     found = Transfer().judge(earned(own, ceiling), seed=0)

@@ -64,7 +64,7 @@ def _beyond_all(rows: Sequence[Row], names: Sequence[str], seed: int) -> bool:
     nulls = {name: pooling.null(name) for name in names}
     tests = beaten.columns(rows, nulls, own=pooling.ceiling)
     seed = seeding.stream(seed, "swap")
-    return beaten.unbeaten(tests, beaten.mean, seed=seed) == tuple(tests)
+    return bool(tests) and beaten.unbeaten(tests, beaten.mean, seed=seed) == tuple(tests)
 
 
 def _gain(rows: Sequence[Row], other: pooling.Column, *, seed: int) -> Figure:
