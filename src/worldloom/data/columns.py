@@ -43,10 +43,12 @@ def to_bytes(table: pa.Table, *, small: bool = False) -> bytes:
 def read_table(path: Path) -> pa.Table:
     """One parquet file, or one sentence that names it.
 
-    The file is opened here, not by arrow, whose threads would outlive a fork.
+    All of it happens in this thread. Those of arrow would outlive a fork, and where one of them
+    gives back bytes of ours while the interpreter ends, the process aborts (apache/arrow#34314).
     """
     try:
-        return pq.read_table(io.BytesIO(path.read_bytes()), use_threads=False)
+        held = io.BytesIO(path.read_bytes())
+        return pq.ParquetFile(held, pre_buffer=False).read(use_threads=False)
     except FileNotFoundError as error:
         raise WorldloomError(f"file `{path}` is missing") from error
     except (OSError, pa.ArrowException) as error:
