@@ -122,7 +122,7 @@ class Sheet:
         rows = []
         for number, line in enumerate(whole, 1):
             try:
-                rows.append(_row_of(line))
+                rows.append(row_of(line))
             except (ValueError, TypeError) as error:
                 raise WorldloomError(
                     f"`{self.lines}` is damaged in line {number}: {error}",
@@ -171,8 +171,13 @@ class Sheet:
         self.rows = list(rows)
 
 
-def _row_of(line: bytes) -> Row:
-    """The row of a line, whose fields are of their kinds."""
+def row_of(line: bytes) -> Row:
+    """The row of a line, whose fields are of their kinds.
+
+    Raises:
+      ValueError: they are not.
+      TypeError: so many fields no row has.
+    """
     row = Row(**json.loads(line))
     if not isinstance(row.null, dict) or not isinstance(row.extra, dict):
         raise ValueError("`null` and `extra` are not both by name")

@@ -19,7 +19,7 @@ from worldloom.evaluate import statistics
 from worldloom.evaluate.report import Figure
 from worldloom.trust import pooling
 from worldloom.trust.report.profile import Entry, Profile
-from worldloom.trust.rows import Row
+from worldloom.trust.rows import Row, row_of
 
 SAME = ("version", "generator", "budget", "seed")
 """What two exams have to share for their questions to be the same."""
@@ -55,7 +55,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Answers:
     """The rows of one world in one task, with the header that says of which exam they are."""
 
     header: Mapping[str, Any]
@@ -92,11 +92,11 @@ def _difference(
     blank: Difference, entries: tuple[Entry, Entry], folders: tuple[Path, Path]
 ) -> Difference:
     """The difference between two worlds, or why nothing can be paired."""
-    sheets = [read(folder, blank.task) for folder in folders]
-    for name, sheet in zip((blank.first, blank.second), sheets, strict=True):
-        if sheet is None:
+    found = [read(folder, blank.task) for folder in folders]
+    for name, answers in zip((blank.first, blank.second), found, strict=True):
+        if answers is None:
             return replace(blank, why=f"no finished rows lie beside the report of {name}")
-    one, two = (sheet for sheet in sheets if sheet is not None)
+    one, two = (answers for answers in found if answers is not None)
     other = [k for k in SAME if one.header.get(k) != two.header.get(k)]
     if other:
         return replace(blank, why=f"their rows are of exams with another {other[0]}")
@@ -111,7 +111,7 @@ def _difference(
     )
 
 
-def read(folder: Path, task: str) -> Sheet | None:
+def read(folder: Path, task: str) -> Answers | None:
     """The rows of a task; None where there are none, or the exam is not finished.
 
     Raises:
@@ -124,7 +124,7 @@ def read(folder: Path, task: str) -> Sheet | None:
         header = json.loads(head.read_text())
         if not header.get("run", {}).get("finished"):
             return None
-        return Sheet(header, [Row(**json.loads(line)) for line in lines.read_text().splitlines()])
+        return Answers(header, [row_of(line) for line in lines.read_bytes().splitlines()])
     except (ValueError, TypeError, AttributeError) as error:
         raise WorldloomError(
             f"the rows `{lines}` are damaged: {error}", "let the world sit the task again"

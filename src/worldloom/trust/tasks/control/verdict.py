@@ -58,7 +58,8 @@ def _words(share: Figure, answers: Figure, late: Figure) -> str:
     if answers.value is None:
         return f"{much}; {answers.why}"
     read = f"of what reality shows of them {answers.value:.0%} can be read"
-    behind = "" if not late.high else f", {_frames(late)} frames late"
+    prompt = late.value is None or late.low == late.high == 0
+    behind = "" if prompt else f", {_frames(late)} frames late"
     return f"{much}; {read}{behind}"
 
 
