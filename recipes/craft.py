@@ -22,7 +22,7 @@ import numpy as np
 
 from recipes import iql, judge, offline, steps, table
 from worldloom.agents.choose import choose
-from worldloom.configs import Batches, Size, nano
+from worldloom.configs import Batches, Size, tiles
 from worldloom.data.relevant import DISCOUNT
 from worldloom.envs import CRAFT
 from worldloom.envs.craft_rules import ITEM_NAMES
@@ -52,16 +52,17 @@ USUAL = steps.Plan(
 
 
 def size_of(updates: int) -> Size:
-    """Size nano, a third wider, told by each action how the view moves.
+    """Size tiles, a third wider, told by each action how the view moves.
 
-    The inventory counts as much as the scenery, and what players never try comes to nothing.
+    What players never try comes to nothing now and then: told of it more often, a world takes
+    what they seldom do where they could for impossible.
     """
-    base = nano((32, 32))
+    base = tiles((32, 32))
     return replace(
         base,
         dynamics=replace(base.dynamics, width=128, hidden=384, steered=True),
         schedule=replace(base.schedule, steps=updates, ema=0.998),
-        forcing=replace(base.forcing, even=1.0, vain=0.5, held=0.1, paid=0.5),
+        forcing=replace(base.forcing, vain=0.1, held=0.02, paid=0.5),
     )
 
 

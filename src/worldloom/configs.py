@@ -1,4 +1,4 @@
-"""Named sizes as plain functions: nano, tiny, small, base, large.
+"""Named sizes as plain functions: nano, tiles, tiny, small, base, large.
 
 Each returns everything that follows from the size: the shapes of tokenizer and
 dynamics, and how long and how fast to train them. `large` is the paper's
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from worldloom.errors import WorldloomError
 from worldloom.models.dynamics import DynamicsShape
 from worldloom.models.patches import PatchShape
+from worldloom.models.tiles import TileShape
 from worldloom.models.tokenizer import TokenizerShape
 from worldloom.train.optim import Schedule
 
@@ -111,7 +112,7 @@ class Size:
 
     name: str
     frame: Frame
-    tokenizer: TokenizerShape | PatchShape
+    tokenizer: TokenizerShape | PatchShape | TileShape
     dynamics: DynamicsShape
     tokenizer_schedule: Schedule
     tokenizer_batches: Batches
@@ -155,6 +156,18 @@ def nano(frame: Frame = (32, 32)) -> Size:
             blank=0.7,
             shown=2,
         ),
+    )
+
+
+def tiles(frame: Frame = (32, 32)) -> Size:
+    """As long as nano, for pictures that are laid out of tiles: choices, no painting."""
+    base, tokenizer = nano(frame), TileShape(frame)
+    return replace(
+        base,
+        name="tiles",
+        tokenizer=tokenizer,
+        dynamics=replace(base.dynamics, channels=tokenizer.channels),
+        forcing=replace(base.forcing, bootstrap_rows=0.0, bootstrap_from=0.0, blank=0.5),
     )
 
 
@@ -261,6 +274,7 @@ def large(frame: Frame = (360, 640)) -> Size:
 
 SIZES: dict[str, Callable[..., Size]] = {
     "nano": nano,
+    "tiles": tiles,
     "tiny": tiny,
     "small": small,
     "base": base,
@@ -272,9 +286,10 @@ def named(name: str, frame: Frame) -> Size:
     """The size called `name` for frames of this many pixels, or one clear sentence."""
     if name not in SIZES:
         raise WorldloomError(f"there is no size `{name}`", f"choose one of {', '.join(SIZES)}")
-    if name == "nano" and (frame[0] % 8 or frame[1] % 8):
+    if name in ("nano", "tiles") and (frame[0] % 8 or frame[1] % 8):
         raise WorldloomError(
-            f"size `nano` cuts frames into 8x8 patches, frames of {frame[0]}x{frame[1]} do not fit",
+            f"size `{name}` cuts frames into 8x8 patches, frames of {frame[0]}x{frame[1]} "
+            "do not fit",
             "record at another size, or choose size tiny, which pads",
         )
     return SIZES[name](frame)

@@ -102,6 +102,8 @@ class Nano:
 
 def family_of(world: World) -> Nano | str:
     """The recipe for worlds like this one, or why there is none."""
+    if isinstance(world, DreamWorld) and world.dynamics.shape.kinds:
+        return f"`{world.spec.name}` draws tiles, and films of things that move have none"
     if isinstance(world, DreamWorld):
         return Nano()
     return f"`{world.spec.name}` is no learned world of this package: nobody knows how to train it"

@@ -28,8 +28,7 @@ from worldloom.models.doubt import Doubt
 from worldloom.models.dream import DreamWorld, Sampler, arrange, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.heads import AgentShape, NumberHead, PolicyHead
-from worldloom.models.patches import PatchShape, PatchTokenizer
-from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+from worldloom.models.tokenizers import SHAPES, AnyTokenizer, tokenizer_of
 from worldloom.train.checkpoint import load_strictly, read_tensors, write_tensors
 from worldloom.train.stage import Stage, write_text
 
@@ -48,18 +47,14 @@ def world_identity(run: str | Path, world: DreamWorld) -> str:
     return f"{world.spec.name} {digest}"
 
 
-def load_tokenizer(run: str | Path) -> Tokenizer | PatchTokenizer:
+def load_tokenizer(run: str | Path) -> AnyTokenizer:
     """The tokenizer of a run, in evaluation mode.
 
     Raises:
       WorldloomError: it is not trained to its end, or its weights do not fit.
     """
     stage = finished(Path(run) / "tokenizer")
-    tokenizer = (
-        PatchTokenizer(stage.part("shape", PatchShape))
-        if stage.config["kind"] == "patches"
-        else Tokenizer(stage.part("shape", TokenizerShape))
-    )
+    tokenizer = tokenizer_of(stage.part("shape", SHAPES[stage.config["kind"]]))
     load_strictly(tokenizer, read_tensors(stage.weights)[0], f"`{stage.weights}`")
     return tokenizer.eval().requires_grad_(False)
 

@@ -6,7 +6,7 @@ weights and no frames.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -228,12 +228,16 @@ def episode_lines(store: Store) -> list[str]:
     return columns(rows).split("\n")
 
 
+SOME_TILES = (4, 512)
+"""Side and kinds of tiles that a size which counts on them is shown with."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a named size needs.
 
     Args:
-      tokenizer: parameters that are trained; 0 where frames are only cut into patches.
+      tokenizer: parameters that are trained; 0 where frames are only cut up.
       dynamics: parameters.
       tokens: latent tokens of one frame.
       training: bytes that weights, gradients, moments and averages take.
@@ -253,20 +257,19 @@ def cost(name: str) -> Cost:
 
     from worldloom import configs
     from worldloom.models.dynamics import Dynamics
-    from worldloom.models.patches import PatchTokenizer
-    from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+    from worldloom.models.tiles import TileShape
+    from worldloom.models.tokenizers import tokenizer_of
 
     size = configs.SIZES[name]()
     keys = ActionSpec((Binary("keys", ("left", "right", "jump")),))
+    pictures, shape = size.tokenizer, size.dynamics
+    if isinstance(pictures, TileShape):  # what recordings would show
+        pictures = replace(pictures, tile=SOME_TILES[0], kinds=SOME_TILES[1])
+        shape = replace(shape, kinds=pictures.kinds, parts=pictures.parts)
     with torch.device("meta"):
-        dynamics = Dynamics(size.dynamics, keys)
-        if isinstance(size.tokenizer, TokenizerShape):
-            tokenizer = Tokenizer(size.tokenizer)
-        else:
-            tokenizer = PatchTokenizer(size.tokenizer)
+        dynamics, tokenizer = Dynamics(shape, keys), tokenizer_of(pictures)
     parts = [sum(p.numel() for p in module.parameters()) for module in (tokenizer, dynamics)]
     held = sum(b.numel() for b in tokenizer.buffers())
-    shape = size.dynamics
     ring = 2 * sum(shape.ring_slots()) * (shape.window - 1)
     ring *= shape.kv_heads * shape.width // shape.heads
     # Of each weight training keeps: itself, its gradient, two moments and its average.
@@ -276,13 +279,14 @@ def cost(name: str) -> Cost:
 def sizes() -> str:
     """The named sizes: parameters, tokens a frame and memory."""
     from worldloom import configs
+    from worldloom.models.tokenizers import kind_of
 
     heading = ("size", "frame", "tokenizer", "dynamics", "tokens/frame", "training", "playing")
     rows: list[tuple[str, ...]] = [(*heading, "for")]
     for name, make in configs.SIZES.items():
         height, width = make().frame
         found = cost(name)
-        tokenizer = count_text(found.tokenizer) if found.tokenizer else "patches"
+        tokenizer = count_text(found.tokenizer) if found.tokenizer else kind_of(make().tokenizer)
         counts = (f"{width}x{height}", tokenizer, count_text(found.dynamics), str(found.tokens))
         memory = (size_text(found.training), size_text(found.playing))
         words = (make.__doc__ or "").strip().split("\n")[0].rstrip(".")

@@ -25,7 +25,7 @@ from worldloom.models.draw import Made, Sampler, draw, glimpse
 from worldloom.models.dream_state import DreamMark, DreamState
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.patches import PatchTokenizer, to_bytes
-from worldloom.models.tokenizer import Tokenizer
+from worldloom.models.tokenizers import AnyTokenizer
 from worldloom.models.walk import Walk, Watch
 from worldloom.seeding import noise
 from worldloom.world import Step, WorldSpec, require_start
@@ -49,7 +49,7 @@ class DreamWorld:
 
     def __init__(
         self,
-        tokenizer: Tokenizer | PatchTokenizer,
+        tokenizer: AnyTokenizer,
         dynamics: Dynamics,
         spec: WorldSpec,
         sampler: Sampler | None = None,
@@ -211,6 +211,8 @@ class DreamWorld:
         """A drawn frame, held or snapped as the sampler says."""
         if self.sampler.hold and isinstance(self.tokenizer, PatchTokenizer):
             return self.tokenizer.hold(latents, last, self.sampler.hold)
+        if self.dynamics.shape.kinds:  # drawn of tiles, and nowhere else to go
+            return latents
         return self.tokenizer.snap(latents) if self.sampler.snap else latents
 
     def _walk(self, state: DreamState, token: Tensor) -> Walk:

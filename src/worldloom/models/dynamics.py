@@ -46,6 +46,9 @@ class DynamicsShape:
         as in the paper.
       steered: the action of a frame weighs what its tokens are shown of those neighbours,
         place by place: where the eye itself moves, the whole picture moves as it is told.
+      kinds: tiles that a picture may be laid out of (`worldloom.models.tiles`), K; what is
+        predicted is then which tile lies where. 0 predicts latents, as in the paper.
+      parts: tiles of a token, P; 0 where there are none.
     """
 
     tokens: int
@@ -62,6 +65,8 @@ class DynamicsShape:
     copy: int = 0
     columns: int = 0
     steered: bool = False
+    kinds: int = 0
+    parts: int = 0
 
     def __post_init__(self) -> None:
         if self.steered and not self.columns:
@@ -77,6 +82,12 @@ class DynamicsShape:
             raise WorldloomError(
                 f"{self.tokens} tokens do not fill rows of {self.columns}",
                 "columns is the width of the frame in patches",
+            )
+        if bool(self.kinds) != bool(self.parts) or (self.parts and self.channels % self.parts):
+            raise WorldloomError(
+                f"kinds={self.kinds} and parts={self.parts} tell no tiles of {self.channels} "
+                "channels apart",
+                "both come from the tokenizer",
             )
 
     @property
@@ -106,7 +117,16 @@ class DynamicsShape:
 
 
 class Dynamics(nn.Module):
-    """Predicts clean latents from noisy ones, the signal level, the step size and the actions."""
+    """Predicts clean latents from noisy ones, the signal level, the step size and the actions.
+
+    Where `shape.kinds` says so it predicts, in place of latents, the logits of which tile lies
+    where, `[..., N, P * K]`; of a frame that it is shown some tiles are known and all others 0.
+
+    Attributes:
+      codes: `[K, D / P]` latents of every tile; None where there are no tiles.
+    """
+
+    codes: Tensor | None
 
     def __init__(self, shape: DynamicsShape, actions: ActionSpec) -> None:
         super().__init__()
@@ -128,7 +148,9 @@ class Dynamics(nn.Module):
             for index in range(shape.layers)
         )
         self.norm = RMSNorm(width)
-        self.head = nn.Linear(width, shape.channels)
+        self.head = nn.Linear(width, shape.parts * shape.kinds or shape.channels)
+        codes = torch.zeros(shape.kinds, shape.channels // shape.parts) if shape.kinds else None
+        self.register_buffer("codes", codes)
         if shape.columns:
             self.near = Near(shape)
         initialise(self, shape.layers)
@@ -158,7 +180,7 @@ class Dynamics(nn.Module):
         return torch.cat([part.to(level.dtype) for part in parts], dim=2) + self.slot
 
     def read(self, x: Tensor) -> Tensor:
-        """Clean latents `[B, T, N, D]` from the last layer, in float32."""
+        """Clean latents `[B, T, N, D]`, or logits, from the last layer, in float32."""
         all_slots = x.shape[2] == self.shape.slots
         latents = self.norm(x[:, :, 2 : 2 + self.shape.tokens] if all_slots else x)
         with torch.autocast(x.device.type, enabled=False):
@@ -190,7 +212,7 @@ class Dynamics(nn.Module):
             level, index grid - 1; None where S = T.
 
         Returns:
-          `[B, S, N, D]` clean latents, float32.
+          `[B, S, N, D]` clean latents, or logits `[B, S, N, P * K]`; float32.
         """
         return self.watched(noisy, signal, size, action, alone, committed)[0]
 

@@ -6,6 +6,7 @@ Everything else is a few per cent of it.
 
 from worldloom.models.dynamics import DynamicsShape
 from worldloom.models.patches import PatchShape
+from worldloom.models.tiles import TileShape
 from worldloom.models.tokenizer import TokenizerShape
 
 
@@ -19,7 +20,8 @@ def step_operations(shape: DynamicsShape, passes: int) -> int:
         shared += 9 * few * width if shape.steered else 0
     enter = shape.tokens * shape.channels * width
     layers = [_layer(shape, index) for index in range(shape.layers)]
-    denoise = enter + sum(layers) + shape.tokens * width * shape.channels
+    head = shape.parts * shape.kinds or shape.channels
+    denoise = enter + sum(layers) + shape.tokens * width * head
     last = max(index for index in range(shape.layers) if shape.is_time(index))
     dim = width // shape.heads
     memory = shape.ring_slots()[-1] * width * 2 * shape.kv_heads * dim
@@ -39,10 +41,12 @@ def _layer(shape: DynamicsShape, index: int) -> int:
     return project + attend + kept * width * width + 3 * kept * width * shape.hidden
 
 
-def picture_operations(shape: PatchShape | TokenizerShape) -> int:
+def picture_operations(shape: PatchShape | TileShape | TokenizerShape) -> int:
     """Of the tokenizer, for one frame of one row: to the nearest picture, and to pixels."""
     if isinstance(shape, PatchShape):
         return 2 * 3 * shape.tokens * shape.channels * shape.patch**2 * 3
+    if isinstance(shape, TileShape):
+        return 2 * 2 * shape.tokens * shape.channels * shape.kinds
     width, tokens = shape.width, shape.patches + shape.latents
     feed = 12 * tokens * width * width
     enter = shape.window * shape.latents * shape.bottleneck * width

@@ -38,6 +38,7 @@ class Walk:
 
     Attributes:
       read: `[B, N, W]` what the model's head read in the newest denoising pass, float32.
+      codes: of the model's tiles, see `Dynamics`; None where it has none.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Walk:
         before: Tensor,
         watch: Watch | None = None,
     ) -> None:
-        self._model, self._past = model, past
+        self._model, self._past, self.codes = model, past, model.codes
         shape = model.shape
         self._rows, self._dim = len(action), shape.width // shape.heads
         dtype = model.embed.weight.dtype
@@ -85,7 +86,7 @@ class Walk:
           size: log2(1 / d).
 
         Returns:
-          `[B, N, D]` clean latents, float32.
+          `[B, N, D]` clean latents, or logits of tiles `[B, N, P * K]`; float32.
         """
         model, shape = self._model, self._model.shape
         x, _ = self._through(self._enter(noisy, signal, size), shape.layers)

@@ -15,8 +15,7 @@ from worldloom.hub import finished, load_dynamics, load_tokenizer, weights_hash
 from worldloom.models.agent import Agent, WorldAgent
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.heads import AgentShape
-from worldloom.models.patches import PatchTokenizer
-from worldloom.models.tokenizer import Tokenizer
+from worldloom.models.tokenizers import AnyTokenizer
 from worldloom.seeding import stream
 from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.cloning import AgentObjective
@@ -115,7 +114,7 @@ def build(stage: Stage, actions: ActionSpec) -> WorldAgent:
 def _fit(
     stage: Stage,
     cache: ClipCache,
-    tokenizer: Tokenizer | PatchTokenizer,
+    tokenizer: AnyTokenizer,
     options: Options,
     group: Ranks,
 ) -> bool:

@@ -16,7 +16,7 @@ from worldloom.configs import Forcing
 from worldloom.data.types import Clip
 from worldloom.models.agent import Agent, WorldAgent
 from worldloom.train.draws import Draws
-from worldloom.train.dynamics import DynamicsObjective
+from worldloom.train.dynamics import objective_of
 from worldloom.train.imagination import mean_where
 from worldloom.train.shortcut import corrupt
 
@@ -141,7 +141,7 @@ class AgentObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.world = DynamicsObjective(model.dynamics, forcing, metric)
+        self.world = objective_of(model.dynamics, forcing, metric)
         if cloning:
             self.weights = (0.0, *self.weights[1:])
 

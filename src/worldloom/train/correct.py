@@ -55,7 +55,7 @@ def acting_stage(folder: Path) -> str:
 def keep_tokenizer(before: Path, here: Path) -> bool:
     """Whether the tokenizer stays as it is, since it has nothing to learn; copies it then."""
     stage = finished(before / "tokenizer")
-    if stage.config["kind"] != "patches":
+    if stage.config["kind"] == "learned":
         return False
     if not (here / "tokenizer").exists():
         part = here / f"tokenizer.{os.getpid()}.part"

@@ -1,6 +1,7 @@
 """Trains the dynamics: shortcut forcing on latents, with alternating batch lengths."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,8 @@ from worldloom.hub import load_dynamics, load_tokenizer, weights_hash
 from worldloom.models.dream import DreamWorld, dream_spec
 from worldloom.models.dynamics import Dynamics, DynamicsShape
 from worldloom.models.patches import PatchTokenizer
-from worldloom.models.tokenizer import Tokenizer
+from worldloom.models.tiles import TileTokenizer
+from worldloom.models.tokenizers import AnyTokenizer
 from worldloom.seeding import generator, rng, stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.draws import Draws, draw
@@ -26,6 +28,7 @@ from worldloom.train.held import draw_held, seldom
 from worldloom.train.learner import Learner
 from worldloom.train.log import tracking
 from worldloom.train.loop import fit
+from worldloom.train.masked import MaskedObjective, check_forcing
 from worldloom.train.metric import check_pixels, metric_of
 from worldloom.train.optim import Schedule
 from worldloom.train.setup import Options, describe, open_cache, open_stage
@@ -132,6 +135,29 @@ class DynamicsObjective(nn.Module):
         return past.index_copy(0, rows, fed)
 
 
+def objective_of(
+    model: Dynamics, forcing: Forcing, metric: Tensor | None = None
+) -> DynamicsObjective | MaskedObjective:
+    """What a world learns by: of tiles their likelihood, of latents shortcut forcing.
+
+    Args:
+      model: to train.
+      forcing: how.
+      metric: as of `DynamicsObjective`.
+    """
+    if model.shape.kinds:
+        return MaskedObjective(model, forcing)
+    return DynamicsObjective(model, forcing, metric)
+
+
+def shape_for(size: Size, tokenizer: AnyTokenizer) -> DynamicsShape:
+    """The shape of a world of a size, with what follows from the recordings' tiles."""
+    if not isinstance(tokenizer, TileTokenizer):
+        return size.dynamics
+    check_forcing(size.forcing)
+    return replace(size.dynamics, kinds=tokenizer.shape.kinds, parts=tokenizer.shape.parts)
+
+
 def train_dynamics(
     store: Store,
     run: Path,
@@ -159,8 +185,9 @@ def train_dynamics(
         tokenizer = load_tokenizer(run).to(group.device)
         _check_frames(store, tokenizer, run)
         check_pixels(tokenizer, size.forcing.even)  # before anything is made
+        shape = shape_for(size, tokenizer)
         if begin is not None:
-            _check_begin(begin, run, size)
+            _check_begin(begin, run, size.name, shape)
         stage = open_stage(run / "dynamics", resume)
         cache = open_cache(store, run, stage, options)
         if stage is None:
@@ -169,7 +196,7 @@ def train_dynamics(
                 store,
                 cache,
                 size=size.name,
-                shape=size.dynamics,
+                shape=shape,
                 schedule=size.schedule,
                 batches=size.batches,
                 forcing=size.forcing,
@@ -187,7 +214,7 @@ def train_dynamics(
 def _fit(
     stage: Stage,
     cache: ClipCache,
-    tokenizer: Tokenizer | PatchTokenizer,
+    tokenizer: AnyTokenizer,
     options: Options,
     group: Ranks,
 ) -> bool:
@@ -199,7 +226,9 @@ def _fit(
     begin = stage.config.get("begin")
     if begin is not None and not stage.checkpoint.exists():
         model.load_state_dict(load_dynamics(Path(begin)).state_dict())
-    objective = DynamicsObjective(model, forcing, metric_of(cache, tokenizer, forcing.even))
+    if isinstance(tokenizer, TileTokenizer) and model.codes is not None:
+        model.codes.copy_(tokenizer.codes)
+    objective = objective_of(model, forcing, metric_of(cache, tokenizer, forcing.even))
     learner = Learner(objective, stage.part("schedule", Schedule), group)
     latents = with_latents(cache, tokenizer, stage.config["tokenizer"])
     order = stream(seed, "dynamics data")
@@ -248,18 +277,16 @@ def _fit(
 
 
 @torch.no_grad()
-def latents_of(clip: Clip, tokenizer: Tokenizer | PatchTokenizer, device: torch.device) -> Tensor:
+def latents_of(clip: Clip, tokenizer: AnyTokenizer, device: torch.device) -> Tensor:
     """The latents of a clip, which brings them or has frames that are cheap to encode."""
     if clip.latents is not None:
         return clip.latents.to(device, torch.float32)
     return tokenizer.encode(clip.frames["main"].to(device))
 
 
-def with_latents(
-    cache: ClipCache, tokenizer: Tokenizer | PatchTokenizer, identity: str
-) -> ClipCache:
+def with_latents(cache: ClipCache, tokenizer: AnyTokenizer, identity: str) -> ClipCache:
     """The cache with latents in place of frames, where encoding every clip anew would cost."""
-    if isinstance(tokenizer, PatchTokenizer):
+    if isinstance(tokenizer, PatchTokenizer | TileTokenizer):
         return cache
     device = tokenizer.mean.device
 
@@ -271,13 +298,13 @@ def with_latents(
     return write_latents(cache, encode, identity=identity, shape=shape)
 
 
-def _check_begin(begin: Path, run: Path, size: Size) -> None:
+def _check_begin(begin: Path, run: Path, size: str, shape: DynamicsShape) -> None:
     """Raises one clear sentence where a run cannot be learned on from."""
     other = load_dynamics(begin).shape
-    if other != size.dynamics:
-        names = [n for n, value in vars(other).items() if value != getattr(size.dynamics, n)]
+    if other != shape:
+        names = [n for n, value in vars(other).items() if value != getattr(shape, n)]
         raise WorldloomError(
-            f"the dynamics of `{begin}` is of another shape than size {size.name} for these "
+            f"the dynamics of `{begin}` is of another shape than size {size} for these "
             f"frames: {', '.join(names)}",
             "choose the --size that it was trained with",
         )
@@ -288,7 +315,7 @@ def _check_begin(begin: Path, run: Path, size: Size) -> None:
         )
 
 
-def _check_frames(store: Store, tokenizer: Tokenizer | PatchTokenizer, run: Path) -> None:
+def _check_frames(store: Store, tokenizer: AnyTokenizer, run: Path) -> None:
     if store.info.cameras.get("main") != tokenizer.shape.frame:
         raise WorldloomError(
             f"store `{store.path}` has frames of {store.info.cameras.get('main')}, "

@@ -14,8 +14,7 @@ from worldloom.data.paid import PaidSampler
 from worldloom.data.relevant import RelevantSampler, went_well
 from worldloom.models.dynamics import DynamicsShape
 from worldloom.models.heads import AgentShape
-from worldloom.models.patches import PatchTokenizer
-from worldloom.models.tokenizer import Tokenizer
+from worldloom.models.tokenizers import AnyTokenizer
 from worldloom.seeding import generator, rng, stream
 from worldloom.train.cloning import Lesson, Shown
 from worldloom.train.dist import Ranks
@@ -53,7 +52,7 @@ class Teacher:
     def __init__(
         self,
         cache: ClipCache,
-        tokenizer: Tokenizer | PatchTokenizer,
+        tokenizer: AnyTokenizer,
         shapes: tuple[AgentShape, DynamicsShape],
         lessons: Lessons,
         forcing: Forcing,

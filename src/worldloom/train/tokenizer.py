@@ -1,7 +1,10 @@
 """Trains the tokenizer: masked autoencoding with the loss on all patches."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +12,9 @@ from worldloom.configs import Batches, Size
 from worldloom.data.clips import ClipCache, ClipSampler
 from worldloom.data.store import Store
 from worldloom.models.patches import PatchShape, PatchTokenizer, to_bytes
+from worldloom.models.tiles import TileShape, TileTokenizer, find_tiles
 from worldloom.models.tokenizer import Tokenizer, TokenizerShape
+from worldloom.models.tokenizers import AnyShape, AnyTokenizer, kind_of
 from worldloom.seeding import generator, stream
 from worldloom.train.checkpoint import load_strictly, read_tensors
 from worldloom.train.dist import Ranks, ranks
@@ -85,16 +90,16 @@ def train_tokenizer(
     camera_size(store)
     with ranks() as group:
         stage = open_stage(run / "tokenizer", resume)
-        cache = open_cache(store, run, stage, options)
+        cache, tiles = open_cache(store, run, stage, options), None
         if stage is None:
-            kind = "patches" if isinstance(size.tokenizer, PatchShape) else "learned"
+            shape, tiles = _found(size.tokenizer, cache)
             facts = describe(
                 "tokenizer",
                 store,
                 cache,
-                kind=kind,
+                kind=kind_of(shape),
                 size=size.name,
-                shape=size.tokenizer,
+                shape=shape,
                 schedule=size.tokenizer_schedule,
                 batches=size.tokenizer_batches,
                 seed=options.seed,
@@ -109,6 +114,8 @@ def train_tokenizer(
             return True
         if stage.config["kind"] == "patches":
             return _fit_patches(stage, cache, options, group)
+        if stage.config["kind"] == "tiles":
+            return _fit_tiles(stage, cache, tiles, options, group)
         return _fit_learned(stage, cache, options, group)
 
 
@@ -130,6 +137,46 @@ def _fit_patches(stage: Stage, cache: ClipCache, options: Options, group: Ranks)
     stage.finish(tokenizer)
     if options.report:
         options.report(1, 1, error**2)
+    return True
+
+
+def _found(shape: AnyShape, cache: ClipCache) -> tuple[AnyShape, Tensor | None]:
+    """The shape of tiles with what the recordings show, and these; any other as it is."""
+    return find_tiles(shape, _Films(cache)) if isinstance(shape, TileShape) else (shape, None)
+
+
+@dataclass(frozen=True)
+class _Films:
+    """The frames of every episode, `[T, H, W, 3]`; may be gone through more than once."""
+
+    cache: ClipCache
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for episode, length in enumerate(self.cache.lengths):
+            clip = self.cache.clip(np.array([episode]), np.array([0]), length=int(length))
+            yield clip.frames["main"][0]
+
+
+def _fit_tiles(
+    stage: Stage, cache: ClipCache, tiles: Tensor | None, options: Options, group: Ranks
+) -> bool:
+    """Nothing is left to learn once the tiles are found; one process writes them down."""
+    if not group.leads:
+        return True
+    tokenizer = TileTokenizer(stage.part("shape", TileShape))
+    if tiles is None:  # begun, and not finished
+        tiles = find_tiles(tokenizer.shape, _Films(cache))[1]
+    tokenizer.fit(tiles)
+    row = {"step": 1, "kinds": len(tiles), "frames": cache.frames_total}
+    stage.log(row)
+    if track := tracking(options, stage, group):
+        track(1, row)
+    length = min(12, int(cache.lengths.max()))
+    look = ClipSampler(cache, length, 1, seed=0).batch(0).frames["main"]
+    stage.picture("reconstruction", reconstruction(tokenizer, look))
+    stage.finish(tokenizer)
+    if options.report:
+        options.report(1, 1, 0.0)
     return True
 
 
@@ -182,7 +229,7 @@ def _fit_learned(stage: Stage, cache: ClipCache, options: Options, group: Ranks)
 
 
 @torch.no_grad()
-def reconstruction(tokenizer: Tokenizer | PatchTokenizer, frames: Tensor) -> Tensor:
+def reconstruction(tokenizer: AnyTokenizer, frames: Tensor) -> Tensor:
     """Real frames above their reconstructions, `[1, T, H, W, 3]` to `[2 H, T W, 3]` uint8."""
     painted = to_bytes(tokenizer.decode(tokenizer.encode(frames)))
     rows = torch.cat([frames, painted]).to(torch.uint8)

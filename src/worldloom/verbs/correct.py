@@ -74,7 +74,7 @@ def grow(
     budget: int = 20_000,
     target: float | None = None,
     rounds: int = 3,
-    size: Literal["nano", "tiny", "small", "base", "large"] = "nano",
+    size: Literal["nano", "tiles", "tiny", "small", "base", "large"] = "nano",
     side: int | None = None,
     policy: str | None = None,
     updates: int | None = None,

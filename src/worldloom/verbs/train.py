@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worldloom.train.stage import Stage
 
 STAGES = ("tokenizer", "dynamics")
-Name = Literal["nano", "tiny", "small", "base", "large"]
+Name = Literal["nano", "tiles", "tiny", "small", "base", "large"]
 Tracker = Literal["none", "trackio", "wandb", "tensorboard"]
 
 
@@ -172,10 +172,10 @@ def _go_on(stage: "Stage", run: Path, options: "Options") -> None:
 
 def _perceptual(size: "Size", path: str) -> Path:
     """The weights of the perceptual term, read once so that a mistake is said before anything."""
-    from worldloom.models.patches import PatchShape
+    from worldloom.models.tokenizer import TokenizerShape
     from worldloom.train.perceptual import Perceptual
 
-    if isinstance(size.tokenizer, PatchShape):
+    if not isinstance(size.tokenizer, TokenizerShape):
         raise WorldloomError(
             f"size {size.name} has no learned tokenizer, so a perceptual loss has no use there",
             "leave out --perceptual, or choose another --size",
