@@ -25,22 +25,27 @@ from worldloom.models.dream import DreamWorld, Sampler, dream_spec
 from worldloom.models.dynamics import Dynamics
 from worldloom.models.heads import AgentShape
 from worldloom.models.operations import step_operations
-from worldloom.models.patches import PatchShape, PatchTokenizer
+from worldloom.models.tiles import TileShape, TileTokenizer
 from worldloom.train.dream import Actor, DreamObjective, dream
+from worldloom.train.dynamics import shape_for
 from worldloom.train.imagination import Dreaming
 
 ACTIONS = ActionSpec((Categorical("action", 14),))
+KINDS = 258  # tiles that the recordings of Craft show
 
 
 def build(passes: int) -> DreamWorld:
     """The world and the agent in it, with random weights."""
     torch.manual_seed(0)
     size = size_of(1)
-    assert isinstance(size.tokenizer, PatchShape)
-    tokenizer = PatchTokenizer(size.tokenizer)
-    tokenizer.fit((torch.rand(300, *size.frame, 3) * 255).to(torch.uint8))
-    dynamics = Dynamics(size.dynamics, ACTIONS).eval().requires_grad_(False)
-    agent = Agent(AgentShape(), size.dynamics, ACTIONS).eval().requires_grad_(False)
+    assert isinstance(size.tokenizer, TileShape)
+    tokenizer = TileTokenizer(replace(size.tokenizer, tile=4, kinds=KINDS))
+    tokenizer.fit((torch.rand(KINDS, 4 * 4 * 3) * 255).to(torch.uint8))
+    shape = shape_for(size, tokenizer)
+    dynamics = Dynamics(shape, ACTIONS).eval().requires_grad_(False)
+    assert dynamics.codes is not None
+    dynamics.codes.copy_(tokenizer.codes)
+    agent = Agent(AgentShape(), shape, ACTIONS).eval().requires_grad_(False)
     spec = dream_spec("benchmark", size.frame, ACTIONS, 10.0)
     return DreamWorld(tokenizer, dynamics, spec, Sampler(passes=passes), agent)
 

@@ -40,7 +40,7 @@ USUAL = steps.Plan(
     out=Path("runs/craft"),
     episodes=840,
     frames=501,
-    steps=12000,
+    steps=8000,
     judged=200,
     seed=0,
     publish=False,
@@ -72,7 +72,7 @@ def training_of(updates: int) -> offline.Training:
     The view and the inventory say nearly all: agents act at sight. Whoever imitates is shown as
     many windows and glances; beside two windows is one for the world, where there is a world.
     """
-    schedule = Schedule(max(2, updates // 12), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    schedule = Schedule(max(2, updates // 8), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
     windows = Batches(rows=8, short=12, long=24, long_every=4)
     return offline.Training(
         size_of(updates),
@@ -81,7 +81,7 @@ def training_of(updates: int) -> offline.Training:
         # What counts lies some thirty frames ahead, as for those who aim: a value that looks
         # ten times as far is not learned within so few dreams.
         Dreaming(contexts=32, context=12, discount=DISCOUNT),
-        iql.usual(max(2, updates // 6)),
+        iql.usual(max(2, updates // 4)),
         iql.How(),
         Sampler(passes=2),
     )

@@ -23,7 +23,7 @@ import torch
 from benchmarks import results
 from recipes import steps
 from recipes.craft import USUAL, size_of
-from worldloom.configs import Size
+from worldloom.configs import Size, nano
 from worldloom.data.cache import ClipCache
 from worldloom.data.store import Store
 from worldloom.data.types import Clip
@@ -61,20 +61,21 @@ class Counted:
 def big(updates: int) -> Size:
     """Twice the width and 10 layers for 4: 7.9 times the parameters of `size_of`."""
     base = size_of(updates)
-    wide = replace(base.dynamics, width=256, hidden=768, heads=8, kv_heads=8, layers=10)
+    wide = replace(base.dynamics, width=256, hidden=896, heads=8, kv_heads=8, layers=10)
     return replace(base, dynamics=wide)
 
 
 def plain(updates: int) -> Size:
-    """As large, with every pixel's error counted alike and no pause told as a deed."""
-    base = size_of(updates)
-    return replace(base, forcing=replace(base.forcing, even=0.0, vain=0.0, held=0.0, paid=0.0))
+    """As large, painting patches as the paper does, in place of choosing tiles."""
+    chosen, painted = size_of(updates), nano((32, 32))
+    wide = replace(painted.dynamics, width=128, hidden=384, steered=True)
+    return replace(painted, dynamics=wide, schedule=chosen.schedule)
 
 
 def eighth(updates: int) -> Size:
-    """A third of the width: 1/8.1 of the parameters of `size_of`."""
+    """A quarter of the width: 1/8.1 of the parameters of `size_of`."""
     base = size_of(updates)
-    return replace(base, dynamics=replace(base.dynamics, width=40, hidden=144))
+    return replace(base, dynamics=replace(base.dynamics, width=32, hidden=184))
 
 
 OTHERS = {"plain": plain, "eighth": eighth, "big": big}
