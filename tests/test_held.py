@@ -17,7 +17,7 @@ from worldloom.hub import load_tokenizer
 from worldloom.train.agent import build
 from worldloom.train.dist import Ranks
 from worldloom.train.dynamics import DynamicsObjective, train_dynamics
-from worldloom.train.held import Held, draw_held, seldom
+from worldloom.train.held import Coming, Held, draw_held, draw_soon, seldom
 from worldloom.train.setup import Options
 from worldloom.train.stage import Stage
 from worldloom.train.teaching import Teacher
@@ -122,6 +122,65 @@ def test_what_was_never_done_comes_to_nothing_and_what_is_done_stays_possible():
     make = make[:, :-1]
     assert make[~beside].sum() > 1000 and not came[make & ~beside].any()
     assert came[make & beside].float().mean() > 0.85
+
+
+def of_actions(*episodes: list[int]) -> Done:
+    return Done(*(Action({"action": np.array(e)}, np.arange(len(e)) > 0) for e in episodes))
+
+
+def test_what_comes_next_by_hand():
+    cache = of_actions([8, 5, 7, 0, 0, 8, 1], [0, 1])
+    coming = Coming.of(cache, {"action": np.array([7, 8])})  # type: ignore[arg-type]
+    assert coming.when[0].tolist() == [2, 2, 2, 5, 5, 5, 7]
+    assert coming.which[0].tolist() == [0, 0, 0, 1, 1, 1, -1]
+    assert coming.when[1].tolist() == [2, 2] and coming.which[1].tolist() == [-1, -1]
+
+
+def test_a_frame_is_told_as_what_comes_next_but_not_yet():
+    dice = np.random.default_rng(4)
+    done = [dice.choice([1, 2, 7, 8], 60, p=[0.4, 0.4, 0.1, 0.1]).tolist() for _ in range(30)]
+    coming = Coming.of(of_actions(*done), RARE)  # type: ignore[arg-type]
+    lead = (3000, 9)
+    windows = dice.integers(30, size=lead[0]), dice.integers(60 - lead[1] + 1, size=lead[0])
+    before = draw_held(RARE, lead, 0.1, dice)
+    held = draw_soon(before, coming, windows, 0.5, dice)
+    told = np.zeros(lead[0], bool)
+    for row, (episode, first) in enumerate(zip(*windows, strict=True)):
+        if (held.still[row] == before.still[row]).all():
+            continue
+        (place,) = np.flatnonzero(held.still[row])
+        later = done[episode][first + place + 1 :]
+        assert done[episode][first + place] not in (7, 8)
+        assert held.deeds["action"][row, place] == next(a for a in later if a in (7, 8))
+        told[row] = True
+    assert 0.3 < told.mean() < 0.5
+    none = draw_soon(before, coming, windows, 0.0, dice)
+    assert np.array_equal(none.still, before.still)
+    empty = Coming.of(of_actions([1, 2]), {})  # type: ignore[arg-type]
+    assert empty.which[0].tolist() == [-1, -1]
+
+
+def test_who_does_a_deed_as_soon_as_it_can_be_done_is_never_told_a_lie():
+    """Held frames alone tell lies of one in so many where a deed is possible; these tell none."""
+    dice, episodes, able = np.random.default_rng(5), [], []
+    for _ in range(200):
+        can, row, possible = False, [0], [False]
+        for _ in range(80):
+            possible.append(can)  # before this step
+            row.append(7 if can else 1)
+            can = not can and dice.random() < 0.05
+        episodes.append(row)
+        able.append(possible)
+    coming = Coming.of(of_actions(*episodes), {"action": np.array([7])})  # type: ignore[arg-type]
+    lead = (4000, 10)
+    windows = dice.integers(200, size=lead[0]), dice.integers(81 - lead[1] + 1, size=lead[0])
+    nothing = draw_held(coming.deeds, lead, 0.0, dice)
+    held = draw_soon(nothing, coming, windows, 1.0, dice)
+    rows, places = np.nonzero(held.still)
+    assert len(rows) > 2000
+    assert not any(
+        able[windows[0][r]][windows[1][r] + p] for r, p in zip(rows, places, strict=True)
+    )
 
 
 def test_only_the_world_is_told_so(trained, monkeypatch: pytest.MonkeyPatch):  # noqa: F811

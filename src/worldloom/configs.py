@@ -82,6 +82,8 @@ class Forcing:
         `worldloom.train.vain`; for recordings of those who never try in vain. 0 is the paper's.
       held: share of the steps before which a frame is held and told as a deed that came to
         nothing, see `worldloom.train.held`; likewise. 0 is the paper's.
+      soon: share of the windows in which one frame is held and told as the seldom deed that its
+        player does next, but not yet; likewise. 0 is the paper's.
       paid: share of the windows that hold a step that paid, see `worldloom.data.paid`; the others
         are drawn evenly. 0 is the paper's.
     """
@@ -103,6 +105,7 @@ class Forcing:
     even: float = 0.0
     vain: float = 0.0
     held: float = 0.0
+    soon: float = 0.0
     paid: float = 0.0
 
 

@@ -24,7 +24,7 @@ from worldloom.models.tokenizers import AnyTokenizer
 from worldloom.seeding import generator, rng, stream
 from worldloom.train.dist import Ranks, ranks
 from worldloom.train.draws import Draws, draw
-from worldloom.train.held import draw_held, seldom
+from worldloom.train.held import Coming, draw_held, draw_soon, seldom
 from worldloom.train.learner import Learner
 from worldloom.train.log import tracking
 from worldloom.train.loop import fit
@@ -235,7 +235,8 @@ def _fit(
     lead = (batches.short, batches.rows)
     sampler = PaidSampler(latents, *lead, seed=order, share=forcing.paid)
     spec = cache.store.info.action
-    rare = seldom(cache, spec) if forcing.held > 0 else {}
+    rare = seldom(cache, spec) if forcing.held > 0 or forcing.soon > 0 else {}
+    coming = Coming.of(cache, rare) if forcing.soon > 0 else None
 
     def inputs(step: int) -> tuple[Tensor, Action, Draws]:
         lead = batches.at(step, learner.schedule.steps)
@@ -248,7 +249,11 @@ def _fit(
         assert clip.actions is not None
         dice = rng(seed, "vain", step)
         deeds = draw_deeds(spec, lead, forcing.vain, dice)[mine]
-        held = draw_held(rare, lead, forcing.held, rng(seed, "held", step)).rows(mine)
+        held = draw_held(rare, lead, forcing.held, rng(seed, "held", step))
+        if coming is not None:
+            windows = sampler.draw(step, length=lead[1], batch=lead[0])
+            held = draw_soon(held, coming, windows, forcing.soon, rng(seed, "soon", step))
+        held = held.rows(mine)
         action = held.told(told(clip.actions, deeds, spec))
         return (
             held.frames(latents_of(clip, tokenizer, group.device)),

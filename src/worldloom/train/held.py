@@ -3,9 +3,14 @@
 Players never try in vain, and pause too seldom to be told of all that they did not do (see
 `worldloom.train.vain`): before its first table a game of Craft has two pauses. So any frame may
 be held for one step, as if nothing had happened, and told as a deed that is seldom done. Where
-it is possible it is done more often than that, and stays possible. The way is ours.
+it is possible it is done more often than that, and stays possible.
+
+Most frames are far from where a deed is possible, and teach little of where it is not. Whoever
+pursues a deed does it as soon as it can be done: before that, told as this very deed, frames
+teach what was still missing. Both ways are ours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,3 +105,71 @@ def draw_held(
     which = dice.integers(max(1, many), size=lead)
     chosen = {n: v[which] if many else np.zeros((*lead, *v.shape[1:])) for n, v in deeds.items()}
     return Held(still, chosen)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """Which seldom deed comes next in every recording, and when.
+
+    Args:
+      deeds: values `[K, ...]` of the seldom deeds.
+      when: of every episode `[T]`, the step at frame t or later that the next one led to; the
+        episode's length where none comes.
+      which: of every episode `[T]`, its place among the deeds.
+    """
+
+    deeds: dict[str, np.ndarray]
+    when: Sequence[np.ndarray]
+    which: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, cache: ClipCache, deeds: dict[str, np.ndarray]) -> "Coming":
+        """Those of all recordings; `deeds` are `seldom`'s."""
+        when, which = [], []
+        for episode in range(len(cache)):
+            done = cache.done(episode)
+            length, found = len(done.known), np.full(len(done.known), -1)
+            for place in range(len(next(iter(deeds.values()), ()))):
+                same = done.known.copy()
+                for name, values in deeds.items():
+                    alike = done.values[name] == values[place]
+                    same &= alike.reshape(length, -1).all(1)
+                found[same] = place
+            steps = np.where(found >= 0, np.arange(length), length)
+            when.append(np.minimum.accumulate(steps[::-1])[::-1])
+            which.append(np.append(found, -1)[when[-1]])
+        return cls(deeds, when, which)
+
+
+def draw_soon(
+    held: Held,
+    coming: Coming,
+    windows: tuple[np.ndarray, np.ndarray],
+    share: float,
+    dice: np.random.Generator,
+) -> Held:
+    """Some windows in place of what was held in them hold one frame, told as what comes next.
+
+    The deed is done two steps after the frame or later: at the step that follows it is possible.
+
+    Args:
+      held: of the windows.
+      coming: of their recordings.
+      windows: `[B]` episodes and `[B]` first frames.
+      share: of the windows, less those where nothing comes.
+      dice: decides where.
+    """
+    still, deeds = held.still.copy(), {name: v.copy() for name, v in held.deeds.items()}
+    rows, length = still.shape
+    chosen, places = dice.random(rows) < share, dice.integers(1, max(2, length), size=rows)
+    for row in np.flatnonzero(chosen if length > 1 else np.zeros(0, bool)):
+        episode, place = int(windows[0][row]), int(places[row])
+        after = int(windows[1][row]) + place  # the step that follows the frame that is held
+        which = coming.which[episode][after]
+        if which < 0 or coming.when[episode][after] == after:
+            continue
+        still[row] = False
+        still[row, place] = True
+        for name, values in coming.deeds.items():
+            deeds[name][row, place] = values[which]
+    return Held(still, deeds)

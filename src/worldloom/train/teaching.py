@@ -20,7 +20,7 @@ from worldloom.train.cloning import Lesson, Shown
 from worldloom.train.dist import Ranks
 from worldloom.train.draws import draw
 from worldloom.train.dynamics import latents_of
-from worldloom.train.held import draw_held, seldom
+from worldloom.train.held import Coming, draw_held, draw_soon, seldom
 from worldloom.train.lessons import Lessons, tasks_of
 from worldloom.train.onward import fresh, weights
 from worldloom.train.vain import draw_deeds, told
@@ -66,7 +66,9 @@ class Teacher:
         self.well = went_well(rewards, lessons.well, self.own)
         self.ended = np.flatnonzero([cache.store.row(name).terminated for name in cache.names])
         self.any = self._any("agent data")
-        self.rare = seldom(cache, cache.store.info.action) if forcing.held > 0 else {}
+        lied = forcing.held > 0 or forcing.soon > 0
+        self.rare = seldom(cache, cache.store.info.action) if lied else {}
+        self.coming = Coming.of(cache, self.rare) if forcing.soon > 0 else None
         self.relevant = self._relevant("relevant data", self.well)
         every = [np.ones_like(well) for well in self.well]  # of those who are imitated at all
         self.glanced = self._relevant("well glances", self.well), self._relevant("glances", every)
@@ -86,19 +88,23 @@ class Teacher:
             return (Shown(relevant, noise, glances, seed=dropped),)
         lead = (max(1, round(lessons.beside * rows)), length)
         asked = rng(self.seed, "tasks", step).integers(len(self.agent.tasks), size=lead[0])
-        uniform = self._lesson(self._draw(self.any, step, lead), asked=asked)
-        uniform = self._told(uniform, step, lead)
+        anything = self._draw(self.any, step, lead)
+        uniform = self._told(self._lesson(anything, asked=asked), anything, step, lead)
         dice = generator(self.seed, "agent draws", step)
         draws = draw(self.world, lead, self.forcing, 1.0, dice)
         mine = draws.rows(self.ranks.rows(lead[0]), self.ranks.device)
         return (Shown(relevant, noise, glances, uniform, mine, dropped),)
 
-    def _told(self, lesson: Lesson, step: int, lead: tuple[int, int]) -> Lesson:
+    def _told(self, lesson: Lesson, windows: Windows, step: int, lead: tuple[int, int]) -> Lesson:
         """The same for the world, with some pauses and some held frames told as deeds."""
         spec, dice, mine = self.cache.store.info.action, rng(self.seed, "vain", step), lead[0]
         deeds = draw_deeds(spec, lead, self.forcing.vain, dice)[self.ranks.rows(mine)]
         stops = rng(self.seed, "held", step)
-        held = draw_held(self.rare, lead, self.forcing.held, stops).rows(self.ranks.rows(mine))
+        held = draw_held(self.rare, lead, self.forcing.held, stops)
+        if self.coming is not None:
+            soon, places = rng(self.seed, "soon", step), (windows.episodes, windows.starts)
+            held = draw_soon(held, self.coming, places, self.forcing.soon, soon)
+        held = held.rows(self.ranks.rows(mine))
         return replace(
             lesson,
             clean=held.frames(lesson.clean),
