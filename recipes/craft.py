@@ -40,7 +40,7 @@ USUAL = steps.Plan(
     out=Path("runs/craft"),
     episodes=840,
     frames=501,
-    steps=8000,
+    steps=12000,
     judged=200,
     seed=0,
     publish=False,
@@ -54,15 +54,15 @@ USUAL = steps.Plan(
 def size_of(updates: int) -> Size:
     """Size tiles, a third wider, told by each action how the view moves.
 
-    What players never try comes to nothing now and then: told of it more often, a world takes
-    what they seldom do where they could for impossible.
+    What players never try comes to nothing now and then, most often what they do next: told of
+    all else more often, a world takes what they seldom do where they could for impossible.
     """
     base = tiles((32, 32))
     return replace(
         base,
         dynamics=replace(base.dynamics, width=128, hidden=384, steered=True),
         schedule=replace(base.schedule, steps=updates, ema=0.998),
-        forcing=replace(base.forcing, vain=0.1, held=0.02, paid=0.5),
+        forcing=replace(base.forcing, vain=0.1, held=0.02, soon=0.6, paid=0.5),
     )
 
 
@@ -72,7 +72,7 @@ def training_of(updates: int) -> offline.Training:
     The view and the inventory say nearly all: agents act at sight. Whoever imitates is shown as
     many windows and glances; beside two windows is one for the world, where there is a world.
     """
-    schedule = Schedule(max(2, updates // 8), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
+    schedule = Schedule(max(2, updates // 12), rate=1e-3, warmup=100, ema=0.998, muon_rate=0.01)
     windows = Batches(rows=8, short=12, long=24, long_every=4)
     return offline.Training(
         size_of(updates),
@@ -81,7 +81,7 @@ def training_of(updates: int) -> offline.Training:
         # What counts lies some thirty frames ahead, as for those who aim: a value that looks
         # ten times as far is not learned within so few dreams.
         Dreaming(contexts=32, context=12, discount=DISCOUNT),
-        iql.usual(max(2, updates // 4)),
+        iql.usual(max(2, updates // 6)),
         iql.How(),
         Sampler(passes=2),
     )
