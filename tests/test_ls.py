@@ -118,8 +118,9 @@ def test_the_sizes_cost_what_the_table_says() -> None:
 
 def test_the_sizes_are_printed_in_order() -> None:
     rows = [cells(line) for line in ls.sizes().splitlines()]
-    assert [row[0] for row in rows[1:6]] == ["nano", "tiny", "small", "base", "large"]
-    assert rows[5][1:5] == ["640x360", "406M", "1.62B", "256"]
+    names = ["nano", "tiles", "tiny", "small", "base", "large"]
+    assert [row[0] for row in rows[1:7]] == names
+    assert rows[6][1:5] == ["640x360", "406M", "1.62B", "256"]
 
 
 def test_check_names_what_is_broken_and_repair_sets_it_aside(
