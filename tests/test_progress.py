@@ -65,3 +65,20 @@ def test_nothing_is_forecast_from_nothing(clock: Clock) -> None:
         "[  0%] a: starting",
         "[ 25%] a: a quarter, about 0:06 left",
     ]
+
+
+def test_what_an_earlier_run_did_is_no_speed_of_this_one(clock: Clock) -> None:
+    progress = Progress({"a": 0, "b": 0}, every=1e9, out=io.StringIO(), clock=clock)
+    progress.begin("a")
+    clock.now = 2  # what was there is read, and one step of a hundred done
+    progress.update(0.51)
+    clock.now = 12
+    progress.update(0.61)
+    assert progress.left(0.61) == pytest.approx(39)
+    progress = Progress({"a": 100, "b": 10}, every=1e9, out=io.StringIO(), clock=clock)
+    progress.begin("a")
+    progress.update(0.5)
+    clock.now += 100  # half of the expected 100 seconds' work: twice as slow as expected
+    progress.update(1.0)
+    progress.begin("b")
+    assert progress.left(0.0) == pytest.approx(20)

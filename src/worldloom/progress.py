@@ -17,7 +17,8 @@ class Progress:
 
     The time left is what the running stage still needs at its own measured
     speed, and the expected seconds of the later stages times how much slower
-    or faster this machine has been so far.
+    or faster this machine has been so far. A speed is measured from a stage's
+    first report on: what an earlier run did of it is in that one, unpaid for.
 
     Args:
       stages: name to the seconds that it is expected to take, in order; 0 where
@@ -43,11 +44,14 @@ class Progress:
         self._now = ""
         self._began = self._printed = clock()
         self._spent = self._expected = 0.0
+        self._first: tuple[float, float] | None = None
+        self._since = (0.0, 0.0)  # fraction and seconds of the stage that its speed leaves out
 
     def begin(self, stage: str, text: str = "") -> None:
         """The stage `stage` starts; the one before it is finished."""
         self._finish()
         self._now, self._began = stage, self.clock()
+        self._first, self._since = None, (0.0, 0.0)
         self._line(0.0, text)
 
     def skip(self, stage: str, text: str = "kept from before") -> None:
@@ -58,6 +62,10 @@ class Progress:
 
     def update(self, fraction: float, text: str = "") -> None:
         """The running stage is `fraction` done; prints where a line is due."""
+        if self._first is None:
+            self._first = (fraction, self.clock() - self._began)
+        else:
+            self._since = self._first
         if self.clock() - self._printed >= self.every:
             self._line(fraction, text)
 
@@ -67,20 +75,26 @@ class Progress:
 
     def left(self, fraction: float) -> float | None:
         """Seconds that everything still needs, with the running stage `fraction` done."""
-        spent = self.clock() - self._began
+        spent, done = self._measured(fraction)
         expected = self.stages.get(self._now, 0.0)
-        if not expected and fraction < 0.02:
+        if not expected and done < 0.02:
             return None
-        total = self._expected + fraction * expected
+        total = self._expected + done * expected
         speed = (self._spent + spent) / total if total > 0 else 1.0
         later = [v for k, v in self.stages.items() if k not in self._done and k != self._now]
-        own = spent / fraction if fraction >= 0.02 else expected * speed
-        return max(0.0, own - spent) + speed * sum(later)
+        own = spent / done if done >= 0.02 else expected * speed
+        return max(0.0, own * (1 - fraction)) + speed * sum(later)
+
+    def _measured(self, fraction: float) -> tuple[float, float]:
+        """Seconds, and the share of the running stage that was done in them."""
+        since, before = self._since
+        return self.clock() - self._began - before, fraction - since
 
     def _finish(self) -> None:
         if self._now:
-            self._spent += self.clock() - self._began
-            self._expected += self.stages.get(self._now, 0.0)
+            spent, done = self._measured(1.0)
+            self._spent += spent
+            self._expected += done * self.stages.get(self._now, 0.0)
             self._done.append(self._now)
             self._now = ""
 
